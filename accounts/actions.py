@@ -1,0 +1,253 @@
+"""What can be done with people and accounts. Doors call these and answer."""
+
+import json
+import ssl
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from accounts import hashers, vault
+from accounts.errors import SealBroken, UsageError, WrongPassword, WrongRecoveryKey
+from accounts.models import MailAccount, Security, User, Vault
+from accounts.providers import provider_of
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What it takes to reach and open a mailbox; stored sealed under the account key."""
+
+    host: str
+    login: str
+    secret: str
+    ca_pem: str = ""
+
+    def __repr__(self):
+        return "Connection(…)"
+
+
+@dataclass(frozen=True)
+class FolderRules:
+    """Glob patterns over folder names; an include pattern also admits what is left out by default."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NewPerson:
+    user: User
+    recovery_key: str
+
+
+def add_person(email: str, password: str) -> NewPerson:
+    """Raises UsageError when the address is taken or is none, or the password is weak."""
+    email = email.strip().lower()
+    _check_address(email)
+    _check_password(password, User(email=email))
+    user_key, recovery_key = vault.new_key(), vault.new_recovery_key()
+    user = User(email=email)
+    user.set_unusable_password()
+    try:
+        with transaction.atomic():
+            user.save()
+            Vault.objects.create(**_new_vault(user, user_key, recovery_key))
+            _rewrap(user, user_key, password)
+    except IntegrityError as error:
+        raise UsageError(f"There is already a person with the address {email}.") from error
+    return NewPerson(user, recovery_key)
+
+
+def _check_address(email: str) -> None:
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise UsageError(f"{email!r} is not an e-mail address.") from error
+
+
+def _check_password(password: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise UsageError(" ".join(error.messages)) from error
+
+
+def _new_vault(user: User, user_key: bytes, recovery_key: str) -> dict:
+    mail_keys = vault.new_key_pair()
+    row = Vault(user=user)
+    return {
+        "id": row.id,
+        "user": user,
+        "user_key_by_password": b"",
+        "user_key_by_recovery_key": vault.seal(
+            vault.recovery_wrapping_key(recovery_key), user_key, *_place(row, "user_key_by_recovery_key")
+        ),
+        "mail_public_key": mail_keys.public,
+        "sealed_mail_private_key": vault.seal(
+            user_key, mail_keys.private, *_place(row, "sealed_mail_private_key")
+        ),
+    }
+
+
+def _place(row, field: str) -> tuple[str, object, str]:
+    return row._meta.db_table, row.pk, field
+
+
+def _rewrap(user: User, user_key: bytes, password: str) -> None:
+    """The one place that writes a password: verifier and wrapped key change together."""
+    salt, cost = vault.new_salt(), settings.MAILHELPER_ARGON2_COST
+    keys = vault.password_keys(password, salt, cost)
+    user.password = hashers.encode(keys.verifier, salt, cost)
+    wrapped = vault.seal(keys.wrapping_key, user_key, *_place(user.vault, "user_key_by_password"))
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(password=user.password)
+        Vault.objects.filter(user=user).update(user_key_by_password=wrapped)
+
+
+def unlock(user: User, password: str) -> bytes:
+    """The user key. Raises WrongPassword; one Argon2id answers both questions."""
+    keys = hashers.keys_if_right(password, user.password)
+    if keys is None or not user.is_active:
+        raise WrongPassword
+    return vault.unseal(
+        keys.wrapping_key, user.vault.user_key_by_password, *_place(user.vault, "user_key_by_password")
+    )
+
+
+def unlock_by_address(email: str, password: str) -> tuple[User, bytes]:
+    """Raises WrongPassword after the same work whether or not the address is known."""
+    user = User.objects.filter(email=email.strip().lower()).select_related("vault").first()
+    if user is None or not user.has_usable_password():
+        vault.password_keys(password, vault.new_salt(), settings.MAILHELPER_ARGON2_COST)
+        raise WrongPassword
+    return user, unlock(user, password)
+
+
+def unlock_by_recovery_key(user: User, recovery_key: str) -> bytes:
+    wrapping_key = vault.recovery_wrapping_key(recovery_key)
+    place = _place(user.vault, "user_key_by_recovery_key")
+    try:
+        return vault.unseal(wrapping_key, user.vault.user_key_by_recovery_key, *place)
+    except SealBroken as error:
+        raise WrongRecoveryKey from error
+
+
+def change_password(user: User, user_key: bytes, new_password: str) -> None:
+    _check_password(new_password, user)
+    _rewrap(user, user_key, new_password)
+
+
+def mail_private_key(user: User, user_key: bytes) -> bytes:
+    return vault.unseal(
+        user_key, user.vault.sealed_mail_private_key, *_place(user.vault, "sealed_mail_private_key")
+    )
+
+
+def account_key(account: MailAccount, user_key: bytes) -> bytes:
+    return vault.unseal(user_key, account.sealed_account_key, *_place(account, "sealed_account_key"))
+
+
+def account_keys(accounts: Iterable[MailAccount], user_key: bytes) -> dict:
+    return {account.pk: account_key(account, user_key) for account in accounts}
+
+
+def add_account(
+    user: User,
+    user_key: bytes,
+    label: str,
+    port: int,
+    security: str,
+    connection: Connection,
+    rules: FolderRules = FolderRules(),
+) -> MailAccount:
+    """Raises UsageError when the label is taken or the connection would send the password in clear."""
+    _check_connection(security, connection)
+    account = MailAccount(user=user, label=_clean_label(label))
+    key = vault.new_key()
+    account.sealed_account_key = vault.seal(user_key, key, *_place(account, "sealed_account_key"))
+    _describe(account, key, port, security, connection, rules)
+    try:
+        with transaction.atomic():
+            account.save(force_insert=True)
+    except IntegrityError as error:
+        raise UsageError(
+            f"There is already an account named {account.label}; --replace gives it new settings."
+        ) from error
+    return account
+
+
+def replace_connection(
+    account: MailAccount,
+    user_key: bytes,
+    port: int,
+    security: str,
+    connection: Connection,
+    rules: FolderRules,
+) -> None:
+    """New settings for the same mailbox: its stored mail and its ledger stay."""
+    _check_connection(security, connection)
+    _describe(account, account_key(account, user_key), port, security, connection, rules)
+    account.save()
+
+
+def _clean_label(label: str) -> str:
+    label = " ".join(label.split())
+    if not label or len(label) > 100:
+        raise UsageError("An account needs a name of 1 to 100 characters.")
+    return label
+
+
+def _check_connection(security: str, connection: Connection) -> None:
+    if not connection.host.strip() or not connection.login or not connection.secret:
+        raise UsageError("Host, login and password must not be empty.")
+    if not (connection.host + connection.login + connection.secret).isprintable():
+        raise UsageError("Host, login and password must not hold control characters.")
+    local = connection.host in LOOPBACK or settings.MAILHELPER_ALLOW_PLAINTEXT
+    if security == Security.NONE and not local:
+        raise UsageError(
+            "Without TLS the password would travel readable. Use --security tls or starttls "
+            "(or set MAILHELPER_ALLOW_PLAINTEXT if this network is yours)."
+        )
+
+
+def checked_ca(pem: str) -> str:
+    """The same text. Raises UsageError when it holds no certificate."""
+    try:
+        ssl.create_default_context(cadata=pem)
+    except ssl.SSLError as error:
+        raise UsageError("The CA file holds no certificate in PEM form.") from error
+    return pem
+
+
+def _describe(account, key, port, security, connection, rules) -> None:
+    account.port, account.security = port, security
+    account.provider = provider_of(connection.host)
+    account.host_key = _host_key(connection.host, port)
+    account.sealed_connection = _seal_fields(account, key, "sealed_connection", connection)
+    account.sealed_folder_rules = _seal_fields(account, key, "sealed_folder_rules", rules)
+
+
+def _host_key(host: str, port: int) -> bytes:
+    return vault.blind_index(settings.SECRET_KEY.encode(), "remote host", f"{host.lower()}:{port}".encode())
+
+
+def _seal_fields(account: MailAccount, key: bytes, field: str, value) -> bytes:
+    return vault.seal(key, json.dumps(asdict(value)).encode(), *_place(account, field))
+
+
+def connection_of(account: MailAccount, key: bytes) -> Connection:
+    return Connection(
+        **json.loads(vault.unseal(key, account.sealed_connection, *_place(account, "sealed_connection")))
+    )
+
+
+def folder_rules_of(account: MailAccount, key: bytes) -> FolderRules:
+    place = _place(account, "sealed_folder_rules")
+    rules = json.loads(vault.unseal(key, account.sealed_folder_rules, *place))
+    return FolderRules(tuple(rules["include"]), tuple(rules["exclude"]))

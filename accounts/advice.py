@@ -1,0 +1,110 @@
+"""What a failure means and what to do next, in words for people: the only place with such sentences."""
+
+from dataclasses import dataclass
+
+from accounts.errors import ErrorType
+
+
+@dataclass(frozen=True)
+class Advice:
+    sentence: str
+    next_step: str
+
+
+_NOTHING_LOST = "Nothing is lost: what was fetched is stored, the rest waits on the server."
+_BY_TYPE = {
+    ErrorType.TIMEOUT: (
+        "The server took too long to answer.",
+        f"Fetch again in a few minutes. {_NOTHING_LOST}",
+    ),
+    ErrorType.CONNECTION_RESET: (
+        "The connection to the server broke off.",
+        f"Fetch again. {_NOTHING_LOST}",
+    ),
+    ErrorType.TEMPORARILY_UNAVAILABLE: (
+        "The server says that it is not available at the moment.",
+        "Fetch again later; the provider has to end this.",
+    ),
+    ErrorType.THROTTLED: (
+        "The provider asks us to slow down.",
+        "Wait an hour before the next fetch; fetching more often makes the wait longer.",
+    ),
+    ErrorType.TOO_MANY_CONNECTIONS: (
+        "The provider allows no further connection to this mailbox.",
+        "Close other mail programs that use it, or fetch again in a few minutes.",
+    ),
+    ErrorType.INVALID_CREDENTIALS: (
+        "The server refuses this login and password.",
+        "Check both at the provider's web mail (many providers want an app password here), "
+        "then enter them again: manage.py add_account … --replace.",
+    ),
+    ErrorType.AUTH_FAILED: (
+        "The server refused the login without saying why.",
+        "Check login and password, and whether the provider allows IMAP for this mailbox; "
+        "then enter them again: manage.py add_account … --replace.",
+    ),
+    ErrorType.NEEDS_REAUTH: (
+        "The password or permission for this mailbox has expired.",
+        "Renew it at the provider, then enter it again: manage.py add_account … --replace.",
+    ),
+    ErrorType.ACCOUNT_DISABLED: (
+        "The provider has closed this mailbox to mail programs.",
+        "Sign in at the provider's web mail; it says what has to be done there.",
+    ),
+    ErrorType.TLS_FAILED: (
+        "The server's certificate or encryption could not be trusted, so no password was sent.",
+        "Check host and port. For a server with a certificate of its own give its CA with --ca-file.",
+    ),
+    ErrorType.DNS_FAILED: (
+        "The server's name was not found.",
+        "Check the host's spelling and this machine's internet connection.",
+    ),
+    ErrorType.CONNECTION_REFUSED: (
+        "No mail server answers at this host and port.",
+        "Check the port (993 for TLS, 143 for STARTTLS) and whether the server is up.",
+    ),
+    ErrorType.PROTOCOL_ERROR: (
+        "The server gave an answer that is not IMAP as we know it.",
+        f"Fetch again; if it stays, report it. {_NOTHING_LOST}",
+    ),
+    ErrorType.MAILBOX_GONE: (
+        "The server lists a folder that it then refuses to open. The other folders were synced.",
+        "Check your rights to that folder, or leave it out with --exclude.",
+    ),
+    ErrorType.QUOTA: ("The mailbox is over its quota.", "Free some space at the provider."),
+    ErrorType.DISK_FULL: (
+        "This machine's disk is full.",
+        f"Free some space, then fetch again. {_NOTHING_LOST}",
+    ),
+    ErrorType.NO_KEY: (
+        "The workers hold no key for this account.",
+        "Fetch from a signed-in page, give --user with the password, or allow background sync: "
+        "manage.py grants EMAIL --background.",
+    ),
+    ErrorType.NO_ACCOUNTS: ("There is no account to fetch.", "Add one: manage.py add_account --help."),
+    ErrorType.WORKER_LOST: (
+        "The worker that fetched this mailbox vanished.",
+        f"Fetch again; it goes on where it stopped. {_NOTHING_LOST}",
+    ),
+    ErrorType.BUG: (
+        "mailhelper itself made a mistake.",
+        f"Please report it with its type and place. {_NOTHING_LOST}",
+    ),
+}
+_UNKNOWN = ("Something failed that mailhelper has no name for.", f"Fetch again. {_NOTHING_LOST}")
+
+GMAIL_ARCHIVE = "Gmail keeps archived mail only in All Mail, which is not covered yet: mail without a label is missing here."
+
+
+def advise(error_type: str, facts: dict | None = None) -> Advice | None:
+    """The sentence and the next step for an error_type; None when there is no error."""
+    if not error_type:
+        return None
+    sentence, next_step = _BY_TYPE.get(error_type, _UNKNOWN)
+    facts = facts or {}
+    if error_type == ErrorType.BUG and "exception" in facts:
+        sentence = f"mailhelper itself made a mistake: {facts['exception']} at {facts.get('where', '?')}."
+    if error_type == ErrorType.NO_KEY and facts.get("reason") == "seal_broken":
+        sentence = "A sealed value of this account does not open: it was changed or moved."
+        next_step = "Restore the database from a backup, or enter the account again with --replace."
+    return Advice(sentence, next_step)

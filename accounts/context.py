@@ -1,0 +1,7 @@
+from accounts import unlocked
+
+
+def vault_state(request):
+    """Whether this session can open the signed-in person's keys."""
+    signed_in = getattr(request, "user", None) is not None and request.user.is_authenticated
+    return {"unlocked": signed_in and unlocked.user_key(request) is not None}

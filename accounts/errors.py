@@ -1,0 +1,93 @@
+"""Every way in which something can fail, named once.
+
+    MailhelperError
+    ├── SyncError            a run or a mail failed: error_type, facts, and the server's words as evidence
+    ├── UsageError           a person asked for something that cannot be done
+    └── VaultError
+        ├── WrongPassword
+        ├── WrongRecoveryKey
+        ├── SealBroken       a ciphertext does not belong where it stands
+        └── PasswordMustBeRewrapped   a password set past the vault would lock its owner out
+
+`evidence` may hold anything a server says, so it is stored sealed and never logged or printed by str().
+"""
+
+from enum import StrEnum
+
+
+class ErrorType(StrEnum):
+    TIMEOUT = "timeout"
+    CONNECTION_RESET = "connection_reset"
+    TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
+    THROTTLED = "throttled"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    INVALID_CREDENTIALS = "invalid_credentials"
+    AUTH_FAILED = "auth_failed"
+    NEEDS_REAUTH = "needs_reauth"
+    ACCOUNT_DISABLED = "account_disabled"
+    TLS_FAILED = "tls_failed"
+    DNS_FAILED = "dns_failed"
+    CONNECTION_REFUSED = "connection_refused"
+    PROTOCOL_ERROR = "protocol_error"
+    MAILBOX_GONE = "mailbox_gone"
+    BUDGET = "budget"
+    QUOTA = "quota"
+    DISK_FULL = "disk_full"
+    NO_KEY = "no_key"
+    NO_ACCOUNTS = "no_accounts"
+    BREAKER_OPEN = "breaker_open"
+    PAUSED = "paused"
+    WORKER_LOST = "worker_lost"
+    BUG = "bug"
+    UNKNOWN = "unknown"
+    # of a single mail
+    UNPARSEABLE = "unparseable"
+    UNFETCHABLE = "unfetchable"
+    OVER_LIMIT = "over_limit"
+
+
+class MailhelperError(Exception):
+    pass
+
+
+class SyncError(MailhelperError):
+    """A failure with its name. `facts` are numbers and codes that may stand in rows and logs."""
+
+    def __init__(self, error_type: ErrorType, evidence: str = "", **facts):
+        super().__init__(error_type.value)
+        self.error_type = error_type
+        self.evidence = evidence
+        self.facts = facts
+
+
+class UsageError(MailhelperError):
+    pass
+
+
+class VaultError(MailhelperError):
+    pass
+
+
+class WrongPassword(VaultError):
+    def __init__(self):
+        super().__init__("The e-mail address or the password is wrong.")
+
+
+class WrongRecoveryKey(VaultError):
+    def __init__(self):
+        super().__init__("This recovery key does not belong to this person.")
+
+
+class SealBroken(VaultError):
+    def __init__(self):
+        super().__init__(
+            "A sealed value does not open here: it was changed, moved, or its key is another one."
+        )
+
+
+class PasswordMustBeRewrapped(VaultError):
+    def __init__(self):
+        super().__init__(
+            "A password also locks its owner's keys, so it is set only by "
+            "`manage.py add_user` and `manage.py change_password`."
+        )

@@ -1,0 +1,124 @@
+"""Who may open an account's key without its owner, for how long, and how that ends."""
+
+import base64
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts import keyfile, vault
+from accounts.errors import ErrorType, SealBroken, SyncError, UsageError
+from accounts.models import GrantPurpose, KeyGrant, MailAccount, WorkerKey
+
+LIFETIME = {GrantPurpose.JOB: timedelta(hours=24), GrantPurpose.BACKGROUND: timedelta(days=90)}
+
+
+def worker_key_pair() -> vault.KeyPair:
+    """This machine's worker key, made on first use. Raises UsageError when what is there is no key."""
+    if settings.MAILHELPER_WORKER_KEY:
+        text = settings.MAILHELPER_WORKER_KEY.encode()
+    else:
+        text = keyfile.read_or_make(settings.MAILHELPER_WORKER_KEY_FILE, _new_key_text)
+    try:
+        return vault.key_pair_of(base64.b64decode(text))
+    except (ValueError, SealBroken) as error:
+        raise UsageError("The worker key (MAILHELPER_WORKER_KEY or its file) is not a worker key.") from error
+
+
+def _new_key_text() -> bytes:
+    return base64.b64encode(vault.new_key_pair().private)
+
+
+def current_worker_key() -> WorkerKey:
+    """The public key that grants are sealed to. The first machine to ask brings its own."""
+    current = WorkerKey.objects.filter(retired_at=None).first()
+    return current or _register(worker_key_pair().public)
+
+
+def _register(public_key: bytes) -> WorkerKey:
+    try:
+        with transaction.atomic():
+            return WorkerKey.objects.create(public_key=public_key)
+    except IntegrityError:
+        return WorkerKey.objects.get(retired_at=None)
+
+
+def rotate_worker_key() -> int:
+    """Replace the worker key and destroy the old one; running grants move over. Returns how many did."""
+    if settings.MAILHELPER_WORKER_KEY:
+        raise UsageError("MAILHELPER_WORKER_KEY is set in the environment: rotate it there, in a key file.")
+    old, new = worker_key_pair(), vault.new_key_pair()
+    with transaction.atomic():
+        usable = [grant for grant in valid_grants() if grant.worker_key.public_key == old.public]
+        opened = [(grant, _open(grant, old.private)) for grant in usable]
+        WorkerKey.objects.filter(retired_at=None).update(retired_at=timezone.now())
+        current = WorkerKey.objects.create(public_key=new.public)
+        for grant, key in opened:
+            grant.worker_key, grant.sealed_key = current, _sealed(grant, key, current)
+            grant.save(update_fields=["worker_key", "sealed_key"])
+        KeyGrant.objects.filter(revoked_at=None).exclude(worker_key=current).update(
+            revoked_at=timezone.now(), sealed_key=b""
+        )
+        keyfile.replace(settings.MAILHELPER_WORKER_KEY_FILE, base64.b64encode(new.private))
+    return len(opened)
+
+
+def grant(account: MailAccount, key: bytes, purpose: GrantPurpose) -> KeyGrant:
+    """Seal the account's key to the workers. A background grant takes the place of the one before."""
+    worker_key = current_worker_key()
+    row = KeyGrant(
+        account=account,
+        worker_key=worker_key,
+        purpose=purpose,
+        expires_at=timezone.now() + LIFETIME[purpose],
+    )
+    row.sealed_key = _sealed(row, key, worker_key)
+    with transaction.atomic():
+        if purpose == GrantPurpose.BACKGROUND:
+            revoke(account.grants.filter(purpose=GrantPurpose.BACKGROUND))
+        row.save(force_insert=True)
+    return row
+
+
+def revoke(grants) -> int:
+    """End these grants for good: the sealed key goes with them. Returns how many were ended."""
+    return grants.filter(revoked_at=None).update(revoked_at=timezone.now(), sealed_key=b"")
+
+
+def valid_grants():
+    return KeyGrant.objects.filter(revoked_at=None, expires_at__gt=timezone.now()).select_related(
+        "worker_key"
+    )
+
+
+def open_account_key(account: MailAccount, grant_id: UUID | None) -> bytes:
+    """The account's key by the run's own grant or the account's background grant.
+
+    Raises SyncError no_key when neither is there, or this machine's worker key does not open it.
+    """
+    own_or_background = Q(pk=grant_id) | Q(purpose=GrantPurpose.BACKGROUND)
+    candidates = list(valid_grants().filter(own_or_background, account=account).order_by("-purpose"))
+    private = worker_key_pair().private if candidates else b""
+    for candidate in candidates:
+        try:
+            key = _open(candidate, private)
+        except SealBroken:
+            continue
+        KeyGrant.objects.filter(pk=candidate.pk).update(last_used_at=timezone.now())
+        return key
+    raise SyncError(ErrorType.NO_KEY, grants=len(candidates))
+
+
+def _sealed(row: KeyGrant, key: bytes, worker_key: WorkerKey) -> bytes:
+    return vault.seal_to(worker_key.public_key, key, *_place(row))
+
+
+def _open(row: KeyGrant, private: bytes) -> bytes:
+    return vault.unseal_with(private, row.sealed_key, *_place(row))
+
+
+def _place(row: KeyGrant) -> tuple[object, ...]:
+    return row._meta.db_table, row.pk, "sealed_key", row.account_id, row.purpose

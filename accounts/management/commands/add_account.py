@@ -1,0 +1,70 @@
+from pathlib import Path
+
+from accounts import actions, advice, grants
+from accounts.errors import UsageError
+from accounts.management.doors import IMAP_PASSWORD, Door, account_named, ask_secret, person, unlock
+from accounts.models import GrantPurpose, Security
+
+
+class Command(Door):
+    help = (
+        "Connect a mailbox. The mailbox's password comes from MAILHELPER_IMAP_PASSWORD or a prompt. Example: "
+        "manage.py add_account anna@example.org --name GMX --host imap.gmx.net --port 993 --security tls "
+        "--login anna@gmx.net --background"
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("email", help="whose account it is")
+        parser.add_argument("--name", required=True, help="what the account is called here (stays readable)")
+        parser.add_argument("--host", required=True)
+        parser.add_argument("--port", type=int, required=True)
+        parser.add_argument("--security", choices=Security.values, required=True)
+        parser.add_argument("--login", required=True)
+        parser.add_argument(
+            "--background", action="store_true", help="let the workers sync it for 90 days without you"
+        )
+        parser.add_argument(
+            "--ca-file", type=Path, help="PEM file of the CA that signed the server's certificate"
+        )
+        parser.add_argument(
+            "--include", action="append", default=[], metavar="P", help="sync only folders like P; repeatable"
+        )
+        parser.add_argument(
+            "--exclude", action="append", default=[], metavar="P", help="leave out folders like P; repeatable"
+        )
+        parser.add_argument(
+            "--replace",
+            action="store_true",
+            help="give the account of this name new settings; its mail stays",
+        )
+
+    def handle(self, email, name, host, port, security, login, **options):
+        if not 1 <= port <= 65535:
+            raise UsageError(f"{port} is not a port: 1 to 65535.")
+        user = person(email)
+        user_key = unlock(user)
+        connection = actions.Connection(
+            host, login, ask_secret(IMAP_PASSWORD, f"Password of {login}"), _pem(options["ca_file"])
+        )
+        rules = actions.FolderRules(tuple(options["include"]), tuple(options["exclude"]))
+        if options["replace"]:
+            account = account_named(user, name)
+            actions.replace_connection(account, user_key, port, security, connection, rules)
+            self.stdout.write(f"{account.label} has new settings; its stored mail stays.")
+        else:
+            account = actions.add_account(user, user_key, name, port, security, connection, rules)
+            self.stdout.write(f"{account.label} is connected.")
+        if options["background"]:
+            grants.grant(account, actions.account_key(account, user_key), GrantPurpose.BACKGROUND)
+            self.stdout.write("Background sync is allowed for 90 days.")
+        if account.provider == "gmail":
+            self.stderr.write(self.style.WARNING(advice.GMAIL_ARCHIVE))
+
+
+def _pem(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return actions.checked_ca(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as a PEM file.") from error

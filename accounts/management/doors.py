@@ -1,0 +1,60 @@
+"""What the commands share: secrets from the environment or a prompt, errors as one clear line."""
+
+import getpass
+import os
+import sys
+
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts import actions
+from accounts.errors import MailhelperError, UsageError
+from accounts.models import MailAccount, User
+
+PASSWORD = "MAILHELPER_PASSWORD"
+NEW_PASSWORD = "MAILHELPER_NEW_PASSWORD"
+IMAP_PASSWORD = "MAILHELPER_IMAP_PASSWORD"
+RECOVERY_KEY = "MAILHELPER_RECOVERY_KEY"
+
+
+class Door(BaseCommand):
+    """A command whose errors are sentences: exit status 2 for wrong usage, 1 for everything else."""
+
+    def execute(self, *args, **options):
+        try:
+            return super().execute(*args, **options)
+        except UsageError as error:
+            raise CommandError(str(error), returncode=2) from error
+        except MailhelperError as error:
+            raise CommandError(str(error)) from error
+
+
+def ask_secret(variable: str, question: str, *, twice: bool = False) -> str:
+    """The secret from the environment, or from the terminal. Raises UsageError where there is neither."""
+    if secret := os.environ.get(variable):
+        return secret
+    if not sys.stdin.isatty():
+        raise UsageError(f"Set {variable} in the environment, or run this in a terminal.")
+    secret = getpass.getpass(f"{question}: ")
+    if twice and getpass.getpass(f"{question} again: ") != secret:
+        raise UsageError("The two did not match. Nothing was changed.")
+    if not secret:
+        raise UsageError("Nothing was typed. Nothing was changed.")
+    return secret
+
+
+def person(email: str) -> User:
+    user = User.objects.filter(email=email.strip().lower()).select_related("vault").first()
+    if user is None:
+        raise UsageError(f"There is no person with the address {email}.")
+    return user
+
+
+def unlock(user: User) -> bytes:
+    return actions.unlock(user, ask_secret(PASSWORD, f"Password of {user.email}"))
+
+
+def account_named(user: User, label: str) -> MailAccount:
+    account = user.mail_accounts.filter(label__iexact=label).first()
+    if account is None:
+        raise UsageError(f"{user.email} has no account named {label}.")
+    return account

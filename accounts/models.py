@@ -1,0 +1,164 @@
+"""Who: people, their vaults, their mail accounts, and who may open what for how long."""
+
+import uuid
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from accounts.errors import PasswordMustBeRewrapped
+from accounts.fields import BytesField
+
+
+class UserManager(BaseUserManager):
+    def get_by_natural_key(self, email):
+        return self.get(email=email.lower())
+
+    def create_user(self, *args, **kwargs):
+        raise PasswordMustBeRewrapped
+
+    create_superuser = create_user
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person. Passwords change only together with the vault (accounts.actions)."""
+
+    email = models.EmailField(unique=True)
+    language = models.CharField(max_length=8, default="en")
+    time_zone = models.CharField(max_length=64, default="UTC")
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    date_joined = models.DateTimeField(default=timezone.now)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    objects = UserManager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="one_person_per_address")]
+
+    def set_password(self, raw_password):
+        # Django hashes for an unsaved user so that unknown addresses take as long as known ones.
+        if not self._state.adding:
+            raise PasswordMustBeRewrapped
+        super().set_password(raw_password)
+
+    def save(self, *args, **kwargs):
+        if self._state.adding and self.password and self.has_usable_password():
+            raise PasswordMustBeRewrapped
+        super().save(*args, **kwargs)
+
+
+class Vault(models.Model):
+    """A person's keys, wrapped. Salt and cost of the password's half stand in `User.password`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.OneToOneField(User, on_delete=models.CASCADE)
+    user_key_by_password = BytesField()
+    user_key_by_recovery_key = BytesField()
+    mail_public_key = BytesField()
+    sealed_mail_private_key = BytesField()
+
+
+class WorkerKey(models.Model):
+    """A public key that grants are sealed to; the private one lies in a file outside the data folder."""
+
+    ALGORITHM = "mlkem768-x25519"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    algorithm = models.CharField(max_length=32, default=ALGORITHM)
+    public_key = BytesField(unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["algorithm"], condition=models.Q(retired_at=None), name="one_current_worker_key"
+            )
+        ]
+
+
+class Security(models.TextChoices):
+    TLS = "tls"
+    STARTTLS = "starttls"
+    NONE = "none"
+
+
+class MailAccount(models.Model):
+    """One mailbox of one person. Its label is readable; host, login, secret and folder rules are sealed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="mail_accounts")
+    label = models.CharField(max_length=100)
+    provider = models.CharField(max_length=32)
+    port = models.PositiveIntegerField()
+    security = models.CharField(max_length=8, choices=Security.choices)
+    auth_method = models.CharField(max_length=16, default="password")
+    enabled = models.BooleanField(default=True)
+    interval_minutes = models.PositiveIntegerField(default=15)
+    fixed_times = models.JSONField(default=list)
+    next_due = models.DateTimeField(null=True)
+    daily_budget_bytes = models.BigIntegerField(null=True)
+    bytes_today = models.BigIntegerField(default=0)
+    bytes_day = models.DateField(null=True)
+    sealed_account_key = BytesField()
+    sealed_connection = BytesField()
+    sealed_folder_rules = BytesField()
+    host_key = BytesField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["label"]
+        constraints = [
+            models.UniqueConstraint("user", Lower("label"), name="one_account_per_label"),
+            models.CheckConstraint(
+                condition=models.Q(port__gte=1, port__lte=65535), name="account_port_exists"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(security__in=Security.values), name="account_security_known"
+            ),
+        ]
+
+    def __str__(self):
+        return self.label
+
+
+class GrantPurpose(models.TextChoices):
+    JOB = "job"
+    BACKGROUND = "background"
+
+
+class KeyGrant(models.Model):
+    """One account's key, sealed to the workers' key, for a purpose and a time."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(MailAccount, on_delete=models.CASCADE, related_name="grants")
+    worker_key = models.ForeignKey(WorkerKey, on_delete=models.CASCADE)
+    purpose = models.CharField(max_length=16, choices=GrantPurpose.choices)
+    sealed_key = BytesField()
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account"],
+                condition=models.Q(purpose="background", revoked_at=None),
+                name="one_background_grant_per_account",
+            )
+        ]
+
+
+class RemoteHost(models.Model):
+    """A mail server as all people's accounts share it, known by a keyed digest of host and port."""
+
+    host_key = BytesField(unique=True)
+    connection_cap = models.PositiveIntegerField(default=10)
+    failures = models.JSONField(default=list)
+    breaker_opened_at = models.DateTimeField(null=True)
+    not_before = models.DateTimeField(null=True)

@@ -1,0 +1,89 @@
+"""Moments after which waiting ends, whatever a server does."""
+
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from accounts.errors import ErrorType, SyncError
+
+
+class Deadline:
+    """The end of a run in monotonic seconds; it may be moved out while the run goes on."""
+
+    def __init__(self, seconds: float | None):
+        self._start = time.monotonic()
+        self.allow(seconds)
+
+    def allow(self, seconds: float | None) -> None:
+        """Let the run last this long from its start; None is without bound."""
+        self._end = float("inf") if seconds is None else self._start + seconds
+
+    def remaining(self) -> float:
+        return self._end - time.monotonic()
+
+    def passed(self) -> bool:
+        return self.remaining() <= 0
+
+
+class SocketGuard:
+    """Shuts a socket at a moment: a socket's own timeout counts from the last byte, so a trickle outlives it."""
+
+    def __init__(self, deadline: Deadline):
+        self._deadline = deadline
+        self._twin = None
+        self.fired = False
+
+    def watch(self, sock: socket.socket) -> None:
+        self.release()
+        self._twin = sock.dup()  # stays valid when TLS wraps the original
+        if self.fired:
+            self._shut()
+
+    def release(self) -> None:
+        if self._twin is not None:
+            self._twin.close()
+            self._twin = None
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        limit = min(seconds, self._deadline.remaining())
+        if limit <= 0:
+            raise SyncError(ErrorType.TIMEOUT)
+        timer = threading.Timer(limit, self._shut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _shut(self) -> None:
+        self.fired = True
+        try:
+            if self._twin is not None:
+                self._twin.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other side was faster
+
+
+def resolve(host: str, port: int, seconds: float) -> list[tuple]:
+    """getaddrinfo with a bound, which it does not have of its own."""
+    answer: queue.SimpleQueue = queue.SimpleQueue()
+
+    def ask():
+        try:
+            answer.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answer.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        result = answer.get(timeout=seconds)
+    except queue.Empty:
+        raise SyncError(ErrorType.TIMEOUT, step="dns") from None
+    if isinstance(result, Exception):
+        raise SyncError(ErrorType.DNS_FAILED, str(result)) from result
+    return result

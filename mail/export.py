@@ -1,0 +1,101 @@
+"""A person's own copy: one Maildir per folder, the bytes the server sent, flags kept."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from accounts.errors import UsageError
+from accounts.models import MailAccount
+from mail.models import SystemFlag
+from mail.queries import MailOpener, StoredMail, current_folders, folder_names, stored_mails
+
+# https://cr.yp.to/proto/maildir.html
+_MAILDIR_FLAGS = {
+    SystemFlag.DRAFT: "D",
+    SystemFlag.FLAGGED: "F",
+    SystemFlag.ANSWERED: "R",
+    SystemFlag.SEEN: "S",
+    SystemFlag.DELETED: "T",
+}
+_UNSAFE = re.compile(r"[^\w .,()+@&=-]")
+MAX_NAME_BYTES = 120
+
+
+@dataclass(frozen=True)
+class ExportedFolder:
+    account: str
+    name: str
+    directory: Path
+    mails: int
+
+
+def prepare_directory(target: Path) -> None:
+    """Raises UsageError for a place that already holds something."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target} is not an empty directory. Nothing was written.")
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def export_account(
+    account: MailAccount,
+    account_key: bytes,
+    mail_private_key: bytes,
+    target: Path,
+    exported: Callable[[ExportedFolder], None],
+) -> None:
+    opener = MailOpener(mail_private_key, account_key)
+    names = folder_names(account, account_key)
+    directories = safe_names(names.values())
+    for folder in current_folders(account).filter(excluded=False):
+        directory = target / directories[names[folder.pk]]
+        count = _write_maildir(directory, stored_mails(folder, opener))
+        exported(ExportedFolder(account.label, names[folder.pk], directory, count))
+
+
+def safe_names(names) -> dict[str, str]:
+    """One directory name per given name: a single path component, distinct whatever the case."""
+    taken: set[str] = set()
+    return {name: _distinct(_safe_name(name), taken) for name in sorted(names)}
+
+
+def _safe_name(name: str) -> str:
+    cleaned = _UNSAFE.sub("_", name).strip(" .")
+    return cleaned.encode()[:MAX_NAME_BYTES].decode(errors="ignore") or "_"
+
+
+def _distinct(name: str, taken: set[str]) -> str:
+    candidate, number = name, 2
+    while candidate.casefold() in taken:
+        candidate, number = f"{name}~{number}", number + 1
+    taken.add(candidate.casefold())
+    return candidate
+
+
+def _write_maildir(directory: Path, mails) -> int:
+    for part in ("cur", "new", "tmp"):
+        (directory / part).mkdir(parents=True, mode=0o700)
+    keyword_letters: dict[str, str] = {}
+    count = 0
+    for count, mail in enumerate(mails, 1):
+        _write_mail(directory / "cur", mail, keyword_letters)
+    if keyword_letters:  # Dovecot's file: a line per keyword, its place is its letter
+        lines = [f"{number} {keyword}" for number, keyword in enumerate(keyword_letters)]
+        (directory / "dovecot-keywords").write_text("\n".join(lines) + "\n")
+    return count
+
+
+def _write_mail(cur: Path, mail: StoredMail, keyword_letters: dict[str, str]) -> None:
+    letters = {_MAILDIR_FLAGS[flag] for flag in mail.flags}
+    for keyword in mail.keywords:
+        if keyword not in keyword_letters and len(keyword_letters) < 26:
+            keyword_letters[keyword] = chr(ord("a") + len(keyword_letters))
+        letters |= {keyword_letters.get(keyword, "")}
+    seconds = int(mail.internal_date.timestamp()) if mail.internal_date else 0
+    path = cur / f"{max(seconds, 0)}.U{mail.uid}.mailhelper:2,{''.join(sorted(letters))}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(mail.raw)
+    if mail.internal_date:
+        os.utime(path, (seconds, seconds))

@@ -1,0 +1,122 @@
+"""Which mails come next, in what batches, and how one that cannot be had is told from the others."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+
+from accounts.errors import ErrorType, SyncError
+from mail.deadline import Deadline
+from mail.imap import ImapSession
+from mail.parcels import FetchedBatch, PendingMail
+
+BATCH_MAILS = 200
+BATCH_BYTES = 8_000_000
+WINDOW_MAILS = 1_000
+MAX_ATTEMPTS = 5
+MAX_RECONNECTS = 3
+
+# After these the session is of no use, but the server may well answer for other mails.
+_ONE_MAIL_MAY_BE_THE_CAUSE = (ErrorType.PROTOCOL_ERROR, ErrorType.CONNECTION_RESET, ErrorType.TIMEOUT)
+
+
+def newest_first(pending: Iterable[PendingMail]) -> list[PendingMail]:
+    """Mails that failed before come last; among the rest the newest comes first, wherever it lies."""
+
+    def order(mail: PendingMail):
+        return mail.attempts > 0, -(mail.internal_date.timestamp() if mail.internal_date else 0), -mail.uid
+
+    return sorted(pending, key=order)
+
+
+def batches(pending: list[PendingMail]) -> Iterator[list[PendingMail]]:
+    """Batches of one folder each, bounded by count and bytes; a mail that failed before stands alone."""
+    for start in range(0, len(pending), WINDOW_MAILS):
+        window = sorted(pending[start : start + WINDOW_MAILS], key=_company)
+        for _, mails in groupby(window, key=_company):
+            yield from _bounded(mails)
+
+
+def _company(mail: PendingMail):
+    return mail.attempts > 0, mail.folder_id
+
+
+def _bounded(mails: Iterable[PendingMail]) -> Iterator[list[PendingMail]]:
+    batch: list[PendingMail] = []
+    for mail in mails:
+        full = len(batch) >= BATCH_MAILS or sum(m.size for m in batch) + mail.size > BATCH_BYTES
+        if batch and (full or mail.attempts or batch[-1].attempts):
+            yield batch
+            batch = []
+        batch.append(mail)
+    if batch:
+        yield batch
+
+
+class Fetcher:
+    """Fetches batches over one session, which it replaces when a mail breaks it."""
+
+    def __init__(self, session: ImapSession, connect: Callable[[], ImapSession], deadline: Deadline):
+        self.session = session
+        self._connect, self._deadline = connect, deadline
+        self._reconnects = 0
+        self._examined: tuple[bytes, int] | None = None
+        self._lost: SyncError | None = None
+
+    def fetch(self, raw_name: bytes, uidvalidity: int, batch: list[PendingMail]) -> FetchedBatch:
+        """Raises SyncError when the server is the trouble, not one of these mails."""
+        if self._lost:
+            raise self._lost
+        try:
+            raws = self._bodies(raw_name, uidvalidity, batch)
+        except SyncError as error:
+            self._recover(error)
+            return self._one_by_one(raw_name, uidvalidity, batch)
+        missing = [mail for mail in batch if mail.uid not in raws]
+        if missing and len(batch) > 1:
+            again = self._one_by_one(raw_name, uidvalidity, missing)
+            return FetchedBatch(_found(batch, raws) + again.mails, again.failed)
+        return FetchedBatch(_found(batch, raws), tuple(missing))
+
+    def _one_by_one(self, raw_name: bytes, uidvalidity: int, batch: list[PendingMail]) -> FetchedBatch:
+        """What was had and what failed before the server itself was lost, which the next call raises."""
+        found, failed = [], []
+        for mail in batch:
+            try:
+                raws = self._bodies(raw_name, uidvalidity, [mail])
+            except SyncError as error:
+                try:
+                    self._recover(error)
+                except SyncError as lost:
+                    self._lost = lost
+                    break
+                raws = {}
+            found += _found([mail], raws)
+            failed += [] if raws else [mail]
+        return FetchedBatch(tuple(found), tuple(failed))
+
+    def _bodies(self, raw_name: bytes, uidvalidity: int, batch: list[PendingMail]) -> dict[int, bytes]:
+        self._examine(raw_name, uidvalidity)
+        return self.session.bodies([mail.uid for mail in batch], sum(mail.size for mail in batch))
+
+    def _recover(self, error: SyncError) -> None:
+        """Have a usable session again, or raise `error`: then the mail is not to blame."""
+        if error.error_type == ErrorType.UNFETCHABLE:
+            return
+        mail_may_be_the_cause = error.error_type in _ONE_MAIL_MAY_BE_THE_CAUSE
+        if not mail_may_be_the_cause or self._deadline.passed() or self._reconnects >= MAX_RECONNECTS:
+            raise error
+        self._reconnects += 1
+        self.session.close()
+        self._examined = None
+        self.session = self._connect()
+
+    def _examine(self, raw_name: bytes, uidvalidity: int) -> None:
+        if self._examined == (raw_name, uidvalidity):
+            return
+        selected = self.session.examine(raw_name)
+        if selected.uidvalidity != uidvalidity:
+            raise SyncError(ErrorType.MAILBOX_GONE, reason="uidvalidity_changed")
+        self._examined = (raw_name, uidvalidity)
+
+
+def _found(batch: list[PendingMail], raws: dict[int, bytes]) -> tuple[tuple[PendingMail, bytes], ...]:
+    return tuple((mail, raws[mail.uid]) for mail in batch if mail.uid in raws)

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+from accounts import actions
+from accounts.management.doors import Door, account_named, person, unlock
+from mail.export import export_account, prepare_directory, safe_names
+
+
+class Command(Door):
+    help = (
+        "Decrypt a person's current mail into DIR: per account one Maildir per folder, the bytes the server "
+        "sent, flags kept. DIR must be empty or new. Example: manage.py export_mail anna@example.org ./my-mail"
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("email")
+        parser.add_argument("dir", type=Path)
+        parser.add_argument("--account", metavar="NAME")
+
+    def handle(self, email, dir, account, **options):
+        user = person(email)
+        accounts = [account_named(user, account)] if account else list(user.mail_accounts.all())
+        user_key = unlock(user)
+        private_key = actions.mail_private_key(user, user_key)
+        prepare_directory(dir)
+        directories = safe_names(one.label for one in accounts)
+        for one in accounts:
+            key = actions.account_key(one, user_key)
+            export_account(one, key, private_key, dir / directories[one.label], self._say)
+        self.stdout.write(f"Everything is in {dir}, readable by you alone.")
+
+    def _say(self, folder):
+        self.stdout.write(f"{folder.account}: {folder.mails:>6} mails  {folder.name}")

@@ -1,0 +1,162 @@
+"""Read-only selections of the ledger and the sealed store."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import zstandard
+from django.db.models import Count, F, Q
+
+from accounts import vault
+from accounts.models import MailAccount
+from mail.imap import display_name
+from mail.models import EntryState, Folder, LedgerEntry, Message, SystemFlag
+from mail.parcels import Address, Envelope
+from mail.store import keywords_place, place
+
+
+@dataclass(frozen=True)
+class FolderFigures:
+    """What became of every mail the server counts in one folder. `on_server` is the server's own count."""
+
+    folder_id: UUID
+    special_use: str
+    guessed: bool
+    left_out: bool
+    on_server: int
+    stored: int
+    excluded: int
+    quarantined: int
+    pending: int
+    gone: int
+    as_of: datetime | None
+
+    @property
+    def unexplained(self) -> int:
+        return self.on_server - self.stored - self.excluded - self.quarantined - self.pending
+
+
+@dataclass(frozen=True)
+class AccountFigures:
+    """The sums over an account's folders."""
+
+    on_server: int = 0
+    stored: int = 0
+    excluded: int = 0
+    quarantined: int = 0
+    pending: int = 0
+    gone: int = 0
+    unexplained: int = 0
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True)
+class StoredMail:
+    """A mail of the current state of a folder, opened."""
+
+    uid: int
+    raw: bytes
+    flags: frozenset[SystemFlag]
+    keywords: tuple[str, ...]
+    internal_date: datetime | None
+
+
+def current_folders(account: MailAccount):
+    return account.folders.filter(gone_at=None)
+
+
+def folder_figures(account: MailAccount) -> list[FolderFigures]:
+    counts = {
+        f"{state}_entries": Count(
+            "entries", filter=Q(entries__state=state, entries__uidvalidity=F("uidvalidity"))
+        )
+        for state in EntryState.values
+    }
+    return [_figures(folder) for folder in current_folders(account).annotate(**counts)]
+
+
+def _figures(folder: Folder) -> FolderFigures:
+    on_server = folder.server_count or 0
+    return FolderFigures(
+        folder_id=folder.pk,
+        special_use=folder.special_use,
+        guessed=folder.special_use_guessed,
+        left_out=folder.excluded,
+        on_server=on_server,
+        stored=folder.stored_entries,
+        excluded=on_server if folder.excluded else folder.excluded_entries,
+        quarantined=folder.quarantined_entries,
+        pending=folder.pending_entries,
+        gone=folder.gone_entries,
+        as_of=folder.as_of,
+    )
+
+
+def account_figures(account: MailAccount) -> AccountFigures:
+    folders = folder_figures(account)
+    names = ("on_server", "stored", "excluded", "quarantined", "pending", "gone", "unexplained")
+    sums = {name: sum(getattr(folder, name) for folder in folders) for name in names}
+    return AccountFigures(**sums, as_of=min((f.as_of for f in folders if f.as_of), default=None))
+
+
+def folder_names(account: MailAccount, account_key: bytes) -> dict[UUID, str]:
+    return {
+        folder.pk: display_name(vault.unseal(account_key, folder.sealed_name, *place(folder, "sealed_name")))
+        for folder in current_folders(account)
+    }
+
+
+class MailOpener:
+    """Opens what a person's mail key was sealed to; keeps the content keys it has opened."""
+
+    def __init__(self, mail_private_key: bytes, account_key: bytes):
+        self._private, self._account_key = mail_private_key, account_key
+        self._content_keys: dict[UUID, bytes] = {}
+
+    def raw(self, message: Message) -> bytes:
+        sealed = message.body.sealed_raw
+        where = (message.body._meta.db_table, message.pk, "sealed_raw")
+        return zstandard.decompress(vault.unseal(self._content_key(message), sealed, *where))
+
+    def envelope(self, message: Message) -> Envelope | None:
+        if message.sealed_envelope is None:
+            return None
+        where = place(message, "sealed_envelope")
+        return unpack_envelope(vault.unseal(self._content_key(message), message.sealed_envelope, *where))
+
+    def keywords(self, entry: LedgerEntry) -> tuple[str, ...]:
+        if entry.sealed_keywords is None:
+            return ()
+        where = keywords_place(entry.folder_id, entry.uidvalidity, entry.uid)
+        return tuple(json.loads(vault.unseal(self._account_key, entry.sealed_keywords, *where)))
+
+    def _content_key(self, message: Message) -> bytes:
+        row = message.content_key
+        if row.pk not in self._content_keys:
+            key = vault.unseal_with(self._private, row.sealed_key, *place(row, "sealed_key"))
+            self._content_keys[row.pk] = key
+        return self._content_keys[row.pk]
+
+
+def unpack_envelope(packed: bytes) -> Envelope:
+    fields = json.loads(packed)
+    for header in ("sender", "to", "cc"):
+        fields[header] = tuple(Address(**address) for address in fields[header])
+    fields["date"] = datetime.fromisoformat(fields["date"]) if fields["date"] else None
+    fields["attachments"] = tuple(fields["attachments"])
+    return Envelope(**fields)
+
+
+def stored_mails(folder: Folder, opener: MailOpener) -> Iterator[StoredMail]:
+    """The folder as it is now, in UID order, one mail in memory at a time."""
+    entries = folder.entries.filter(uidvalidity=folder.uidvalidity, state=EntryState.STORED).order_by("uid")
+    for entry in entries.select_related("message__body", "message__content_key").iterator(chunk_size=20):
+        yield StoredMail(
+            uid=entry.uid,
+            raw=opener.raw(entry.message),
+            flags=frozenset(flag for flag in SystemFlag if entry.flags & flag),
+            keywords=opener.keywords(entry),
+            internal_date=entry.internal_date,
+        )

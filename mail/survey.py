@@ -1,0 +1,47 @@
+"""Which folders there are, what each is for, and whether its mail is synced. Pure."""
+
+from fnmatch import fnmatchcase
+
+from accounts.actions import FolderRules
+from mail.parcels import ListedFolder, SurveyedFolder
+
+SPECIAL_USES = ("all", "archive", "drafts", "flagged", "junk", "sent", "trash")  # RFC 6154
+LEFT_OUT = ("all", "junk", "trash")
+
+# Names that providers give these folders; used only for a use that the server marks nowhere.
+_WELL_KNOWN = {
+    "junk": ("junk", "spam", "spamverdacht", "junk-e-mail", "junk email", "bulk mail"),
+    "trash": ("trash", "papierkorb", "deleted items", "deleted messages", "gelöscht", "gelöschte elemente"),
+    "sent": ("sent", "gesendet", "sent items", "sent messages", "gesendete elemente"),
+    "drafts": ("drafts", "entwürfe"),
+    "archive": ("archive", "archiv"),
+}
+
+
+def survey(listed: list[ListedFolder], rules: FolderRules) -> list[SurveyedFolder]:
+    """One surveyed folder per listed one, INBOX first."""
+    marked = {use for folder in listed for use in SPECIAL_USES if f"\\{use}" in folder.flags}
+    surveyed = [_surveyed(folder, marked, rules) for folder in listed]
+    return sorted(surveyed, key=lambda folder: (folder.name.upper() != "INBOX", folder.name))
+
+
+def _surveyed(folder: ListedFolder, marked: set[str], rules: FolderRules) -> SurveyedFolder:
+    use = next((use for use in SPECIAL_USES if f"\\{use}" in folder.flags), "")
+    guess = "" if use else _guess(folder.name)
+    guessed = bool(guess) and guess not in marked
+    use = guess if guessed else use
+    return SurveyedFolder(folder.raw_name, folder.name, use, guessed, _excluded(folder.name, use, rules))
+
+
+def _guess(name: str) -> str:
+    return next((use for use, names in _WELL_KNOWN.items() if name.lower() in names), "")
+
+
+def _excluded(name: str, use: str, rules: FolderRules) -> bool:
+    if _matches(name, rules.exclude):
+        return True
+    return not _matches(name, rules.include) if rules.include else use in LEFT_OUT
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)

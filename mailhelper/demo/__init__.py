@@ -1,0 +1,1 @@
+"""The demo: invented mailboxes and a mail server that serves them."""

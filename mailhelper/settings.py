@@ -1,0 +1,160 @@
+"""Every setting; what an operator may change is read from the environment (see .env.example)."""
+
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF
+
+from accounts.keyfile import read_or_make
+from accounts.vault import Cost
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+
+VAR = Path(env("MAILHELPER_VAR", default=BASE_DIR / "var")).resolve()
+VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+# Keys stay out of the data folder, so that its backup opens nothing.
+MAILHELPER_WORKER_KEY = env("MAILHELPER_WORKER_KEY", default="")
+MAILHELPER_WORKER_KEY_FILE = Path(
+    env("MAILHELPER_WORKER_KEY_FILE", default=Path.home() / ".config/mailhelper/worker.key")
+)
+MAILHELPER_ALLOW_PLAINTEXT = env.bool("MAILHELPER_ALLOW_PLAINTEXT", default=False)
+MAILHELPER_MAX_MAIL_BYTES = env.int("MAILHELPER_MAX_MAIL_BYTES", default=25 * 1000 * 1000)
+MAILHELPER_WORKERS = env.int("MAILHELPER_WORKERS", default=8)
+MAILHELPER_ARGON2_COST = Cost(memory=64 * 1024, passes=3, lanes=4)
+MAILHELPER_LEASE_SECONDS = 60
+
+
+def _new_secret_key() -> bytes:
+    from django.core.management.utils import get_random_secret_key
+
+    return get_random_secret_key().encode()
+
+
+SECRET_KEY = env("SECRET_KEY", default="") or (
+    read_or_make(MAILHELPER_WORKER_KEY_FILE.with_name("secret.key"), _new_secret_key).decode()
+)
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECURE_COOKIES = env.bool("MAILHELPER_SECURE_COOKIES", default=True)
+
+INSTALLED_APPS = [
+    "accounts",  # before django.contrib.auth, whose password commands it replaces
+    "mail",
+    "diagnostics",
+    "pipeline",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "huey.contrib.djhuey",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "mailhelper.urls"
+WSGI_APPLICATION = "mailhelper.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "accounts.context.vault_state",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR / 'mailhelper.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+
+REDIS_URL = env("REDIS_URL", default="")
+HUEY = {
+    "name": "mailhelper",
+    "results": False,
+    "immediate": False,
+    "consumer": {
+        "workers": MAILHELPER_WORKERS,
+        "worker_type": "thread",
+        "max_delay": 0.5,  # the default lets an idle queue wait up to 10 s
+        "graceful_signal": "TERM",
+    },
+} | (
+    {"huey_class": "huey.PriorityRedisHuey", "url": REDIS_URL}
+    if REDIS_URL
+    else {"huey_class": "huey.SqliteHuey", "filename": str(VAR / "queue.sqlite3")}
+)
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["accounts.hashers.SplitArgon2Hasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign_in"
+LOGIN_REDIRECT_URL = "overview"
+
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = VAR / "static"
+STATICFILES_DIRS = [BASE_DIR / "mailhelper" / "static"]
+WHITENOISE_USE_FINDERS = True  # nothing to collect before the first start
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"mailhelper": {"level": "INFO"}, "huey": {"level": "WARNING"}},
+}

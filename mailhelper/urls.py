@@ -1,0 +1,14 @@
+from django.urls import path
+
+from accounts import views as accounts
+from pipeline import views as pipeline
+
+urlpatterns = [
+    path("", pipeline.overview, name="overview"),
+    path("panel/", pipeline.panel, name="panel"),
+    path("fetch/", pipeline.fetch_all, name="fetch_all"),
+    path("accounts/<uuid:account_id>/fetch/", pipeline.fetch_account, name="fetch_account"),
+    path("sign-in/", accounts.sign_in, name="sign_in"),
+    path("unlock/", accounts.unlock, name="unlock"),
+    path("sign-out/", accounts.sign_out, name="sign_out"),
+]

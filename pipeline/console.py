@@ -1,0 +1,99 @@
+"""How jobs look on a terminal: a bar per account, or plain lines where nobody watches."""
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pipeline.models import RunStatus
+from pipeline.queries import JobReport, RunReport
+
+MARKS = {RunStatus.SUCCESS: "✓", RunStatus.FAILED: "✗", RunStatus.SKIPPED: "–", RunStatus.CANCELLED: "–"}
+PHASE_WORDS = {
+    "": "waiting",
+    "connect": "connecting",
+    "folder_list": "comparing folders",
+    "fetch": "fetching",
+    "parse": "reading",
+    "save": "sealing",
+    "process": "sorting",
+    "disconnect": "closing",
+}
+
+
+def megabytes(count: int) -> str:
+    return f"{count / 1_000_000:.1f} MB"
+
+
+def describe(run: RunReport) -> str:
+    """One run in one line, whatever its state."""
+    if run.status == RunStatus.SUCCESS:
+        return f"{run.emails_fetched} mails, {megabytes(run.bytes_done)} in {run.duration:.1f} s"
+    if not run.active:
+        return f"{run.error} {run.next_step}"
+    doing = PHASE_WORDS[run.phase] if run.status == RunStatus.RUNNING else "waiting for a worker"
+    if run.mails_total:
+        doing += f" {run.mails_done} of {run.mails_total} mails"
+        doing += f", {megabytes(run.bytes_done)} of {megabytes(run.bytes_total or 0)}"
+    return doing
+
+
+class Bars:
+    """A live bar per account."""
+
+    def __init__(self, console: Console):
+        self._progress = Progress(
+            TextColumn("{task.fields[mark]} [bold]{task.fields[name]}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._tasks = {}
+
+    def __enter__(self):
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._progress.stop()
+
+    def __call__(self, reports: list[JobReport]) -> None:
+        for run in (run for report in reports for run in report.runs):
+            if run.run_id not in self._tasks:
+                self._tasks[run.run_id] = self._progress.add_task("", name=run.name, mark=" ", total=None)
+            task = self._tasks[run.run_id]
+            done, total = run.mails_done, run.mails_total
+            if not run.active:
+                total = done = max(run.mails_done, 1)
+            self._progress.update(
+                task,
+                description=describe(run),
+                completed=done,
+                total=total,
+                mark=MARKS.get(run.status, " "),
+            )
+            if not run.active:
+                self._progress.stop_task(task)
+
+
+class Lines:
+    """A line when an account starts, changes what it does, or ends."""
+
+    def __init__(self, write: Callable[[str], None]):
+        self._write = write
+        self._said: dict = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def __call__(self, reports: list[JobReport]) -> None:
+        for run in (run for report in reports for run in report.runs):
+            state = run.status, run.phase if run.active and run.phase in ("connect", "folder_list") else ""
+            if self._said.get(run.run_id) != state:
+                self._said[run.run_id] = state
+                mark = MARKS.get(run.status)
+                self._write(f"{mark + ' ' if mark else ''}{run.name}: {describe(run)}")

@@ -1,0 +1,139 @@
+import json
+import os
+import sys
+
+from rich.console import Console
+
+from accounts import actions, grants
+from accounts.errors import UsageError
+from accounts.management.doors import PASSWORD, Door, ask_secret, person
+from accounts.models import GrantPurpose, MailAccount
+from pipeline import foreground
+from pipeline.broker import PipelineBroker
+from pipeline.console import Bars, Lines
+from pipeline.models import JobStatus, RunStatus, Trigger
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+class Command(Door):
+    help = (
+        "Sync mail accounts to the end, side by side, in this process. Uses background grants, or --user with "
+        "the password (MAILHELPER_PASSWORD or a prompt). Exit status: 0 all succeeded, 1 some or all failed "
+        "or there was no account, 2 wrong usage. Example: manage.py sync_all --user anna@example.org --json"
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("--user", metavar="EMAIL", help="only this person's accounts")
+        parser.add_argument("--account", metavar="NAME", help="only accounts of this name")
+        parser.add_argument("--max-mails", type=int, metavar="N", help="stop each account after N mails")
+        parser.add_argument("--timeout", type=int, metavar="S", help="stop each account after S seconds")
+        parser.add_argument("--jobs", type=int, default=8, metavar="N", help="accounts side by side (8)")
+        parser.add_argument("--queue", action="store_true", help="hand the work to the workers and follow it")
+        parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+    def handle(self, **options):
+        for name in ("max_mails", "timeout", "jobs"):
+            if options[name] is not None and options[name] < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is at least 1.")
+        accounts = _accounts(options["user"], options["account"])
+        keys = _keys(accounts, options["user"])
+        by_user = {}
+        for account in accounts:
+            by_user.setdefault(account.user, []).append(account)
+        reports = self._sync(by_user, keys, options) if by_user else []
+        self._answer(reports, options["json"])
+
+    def _sync(self, by_user, keys, options):
+        limits = {"max_mails": options["max_mails"], "timeout_seconds": options["timeout"]}
+        broker = PipelineBroker()
+        with self._screen(options["json"]) as watch:
+            if options["queue"]:
+                job_ids = [
+                    broker.enqueue_fetch_job(
+                        user,
+                        accounts[0] if options["account"] else None,
+                        keys=keys,
+                        trigger=Trigger.COMMAND,
+                        **limits,
+                    )
+                    for user, accounts in by_user.items()
+                ]
+                return foreground.follow(job_ids, watch)
+            jobs = [broker.claim_fetch_job(user, accounts, **limits) for user, accounts in by_user.items()]
+            work = foreground.Foreground(options["jobs"], keys)
+            try:
+                return work.execute(jobs, watch)
+            except KeyboardInterrupt:
+                work.give_back()
+                self.stderr.write("Stopped. What was fetched is stored; the next sync goes on from there.")
+                self.stderr.flush()
+                os._exit(INTERRUPTED)  # threads may still wait for a server, and no longer matter
+
+    def _screen(self, as_json):
+        if as_json:
+            return Lines(lambda line: None)
+        if sys.stdout.isatty():
+            return Bars(Console())
+        return Lines(self.stdout.write)
+
+    def _answer(self, reports, as_json):
+        runs = [(report, run) for report in reports for run in report.runs]
+        good = sum(run.status == RunStatus.SUCCESS for _, run in runs)
+        status = JobStatus.SUCCESS if runs and good == len(runs) else JobStatus.PARTIAL_FAILURE
+        status = status if good else JobStatus.FAILED
+        if as_json:
+            self.stdout.write(json.dumps(_json(status, reports, runs), default=str))
+        elif runs:
+            self.stdout.write(f"{good} of {len(runs)} accounts synced.")
+        else:
+            self.stdout.write("There is no account to sync. Add one: manage.py add_account --help")
+        if status != JobStatus.SUCCESS:
+            raise SystemExit(1)
+
+
+def _accounts(email, label):
+    accounts = (
+        MailAccount.objects.filter(enabled=True).select_related("user__vault").order_by("user_id", "label")
+    )
+    if email:
+        accounts = accounts.filter(user=person(email))
+    if label:
+        accounts = accounts.filter(label__iexact=label)
+    return list(accounts)
+
+
+def _keys(accounts, email):
+    """Account keys by account, when one person's password is at hand and needed."""
+    if not email or not accounts:
+        return {}
+    granted = grants.valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account__in=accounts).count()
+    if not os.environ.get(PASSWORD) and (granted == len(accounts) or not sys.stdin.isatty()):
+        return {}
+    user = accounts[0].user
+    return actions.account_keys(
+        accounts, actions.unlock(user, ask_secret(PASSWORD, f"Password of {user.email}"))
+    )
+
+
+def _json(status, reports, runs):
+    return {
+        "status": status,
+        "jobs": [{"job_id": r.job_id, "user": r.user, "status": r.status} for r in reports],
+        "accounts": [
+            {
+                "job_id": report.job_id,
+                "user": report.user,
+                "name": run.name,
+                "status": run.status,
+                "emails_fetched": run.emails_fetched,
+                "emails_processed": run.emails_processed,
+                "error_type": run.error_type or None,
+                "error": f"{run.error} {run.next_step}".strip() or None,
+                "retry_at": run.retry_at,
+                "duration": run.duration,
+                "phases": run.phases,
+            }
+            for report, run in runs
+        ],
+    }

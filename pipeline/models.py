@@ -1,0 +1,164 @@
+"""When, and in what order: jobs that people asked for, and the runs that do the work."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from accounts.fields import BytesField
+from accounts.models import KeyGrant, MailAccount
+
+
+class JobType(models.TextChoices):
+    FETCH = "fetch"
+    DIAGNOSTICS = "diagnostics"
+
+
+class Trigger(models.TextChoices):
+    PAGE = "page"
+    COMMAND = "command"
+    API = "api"
+    SCHEDULE = "schedule"
+
+
+class JobStatus(models.TextChoices):
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCESS = "success"
+    PARTIAL_FAILURE = "partial_failure"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RunStatus(models.TextChoices):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+JOB_OPEN = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)
+RUN_ACTIVE = (RunStatus.PENDING, RunStatus.RUNNING)
+
+
+class Phase(models.TextChoices):
+    CONNECT = "connect"
+    FOLDER_LIST = "folder_list"
+    FETCH = "fetch"
+    PARSE = "parse"
+    SAVE = "save"
+    PROCESS = "process"
+    DISCONNECT = "disconnect"
+
+
+class PipelineJob(models.Model):
+    """What one person asked for at one time; its end is computed from its runs."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs")
+    type = models.CharField(max_length=16, choices=JobType.choices, default=JobType.FETCH)
+    trigger = models.CharField(max_length=16, choices=Trigger.choices)
+    status = models.CharField(max_length=16, choices=JobStatus.choices, default=JobStatus.PENDING)
+    accounts = models.ManyToManyField(MailAccount, related_name="jobs")
+    runs = models.ManyToManyField("AccountRun", through="JobRun", related_name="jobs")
+    max_mails = models.PositiveIntegerField(null=True)
+    timeout_seconds = models.PositiveIntegerField(null=True)
+    emails_fetched = models.PositiveIntegerField(default=0)
+    emails_processed = models.PositiveIntegerField(default=0)
+    error_types = models.JSONField(default=dict)
+    metrics = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(status__in=JobStatus.values), name="job_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=JOB_OPEN) ^ models.Q(ended_at__isnull=False),
+                name="an_ended_job_has_its_time",
+            ),
+        ]
+        indexes = [models.Index(fields=["user", "-created_at"], name="job_newest_first")]
+
+
+class AccountRun(models.Model):
+    """One account's work. At most one run is active per account and kind."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(MailAccount, on_delete=models.CASCADE, related_name="runs")
+    kind = models.CharField(max_length=16, choices=JobType.choices, default=JobType.FETCH)
+    grant = models.ForeignKey(KeyGrant, on_delete=models.SET_NULL, null=True)
+    priority = models.SmallIntegerField(default=0)
+    max_mails = models.PositiveIntegerField(null=True)
+    timeout_seconds = models.PositiveIntegerField(null=True)
+    status = models.CharField(max_length=16, choices=RunStatus.choices, default=RunStatus.PENDING)
+    attempt = models.PositiveIntegerField(default=0)
+    phase = models.CharField(max_length=16, choices=Phase.choices, blank=True)
+    mails_done = models.PositiveIntegerField(default=0)
+    mails_total = models.PositiveIntegerField(null=True)
+    bytes_done = models.BigIntegerField(default=0)
+    bytes_total = models.BigIntegerField(null=True)
+    folders = models.PositiveIntegerField(default=0)
+    emails_fetched = models.PositiveIntegerField(default=0)
+    emails_processed = models.PositiveIntegerField(default=0)
+    fence = models.PositiveIntegerField(default=0)
+    owner = models.CharField(max_length=100, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    run_after = models.DateTimeField(default=timezone.now)
+    retry_at = models.DateTimeField(null=True)
+    cancel_asked = models.BooleanField(default=False)
+    error_type = models.CharField(max_length=32, blank=True)
+    error_facts = models.JSONField(default=dict)
+    sealed_evidence = BytesField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    phase_seconds = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "kind"],
+                condition=models.Q(status__in=RUN_ACTIVE),
+                name="one_active_run_per_account",
+            ),
+            models.CheckConstraint(condition=models.Q(status__in=RunStatus.values), name="run_status_known"),
+            models.CheckConstraint(
+                condition=~models.Q(status="running") | models.Q(lease_until__isnull=False),
+                name="a_running_run_has_a_lease",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=RUN_ACTIVE) ^ models.Q(ended_at__isnull=False),
+                name="an_ended_run_has_its_time",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["account", "-created_at"], name="run_newest_first"),
+            models.Index(fields=["status", "lease_until"], name="run_by_lease"),
+        ]
+
+
+class JobRun(models.Model):
+    job = models.ForeignKey(PipelineJob, on_delete=models.CASCADE)
+    run = models.ForeignKey(AccountRun, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "run"], name="a_job_waits_once_for_a_run")]
+
+
+class JobEvent(models.Model):
+    """One arrow of docs/states.md that was taken."""
+
+    job = models.ForeignKey(PipelineJob, on_delete=models.CASCADE, null=True, related_name="events")
+    run = models.ForeignKey(AccountRun, on_delete=models.CASCADE, null=True, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    arrow = models.CharField(max_length=32)
+    before = models.CharField(max_length=16, blank=True)
+    after = models.CharField(max_length=16)
+    reason = models.CharField(max_length=32, blank=True)

@@ -1,0 +1,166 @@
+"""Read-only selections of jobs and runs, always of the same shape."""
+
+import math
+import statistics
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from accounts.advice import advise
+from accounts.models import MailAccount, User
+from pipeline.models import RUN_ACTIVE, AccountRun, Phase, PipelineJob, RunStatus
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """One account's run as every door shows it. Times in seconds; `error` and `next_step` for people."""
+
+    run_id: UUID
+    account_id: UUID
+    name: str
+    status: str
+    phase: str
+    mails_done: int
+    mails_total: int | None
+    bytes_done: int
+    bytes_total: int | None
+    emails_fetched: int
+    emails_processed: int
+    error_type: str
+    error: str
+    next_step: str
+    retry_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration: float | None
+    phases: dict[str, float]
+
+    @property
+    def active(self) -> bool:
+        return self.status in RUN_ACTIVE
+
+
+@dataclass(frozen=True)
+class JobReport:
+    job_id: UUID
+    user: str
+    type: str
+    trigger: str
+    status: str
+    max_mails: int | None
+    timeout_seconds: int | None
+    emails_fetched: int
+    emails_processed: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    runs: tuple[RunReport, ...]
+
+    @property
+    def ended(self) -> bool:
+        return self.ended_at is not None
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    account_id: UUID
+    name: str
+    last_run: RunReport | None
+    last_success_at: datetime | None
+    last_error_type: str
+
+
+@dataclass(frozen=True)
+class PhaseFigures:
+    mean: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class PerformanceReport:
+    """Over all ended runs, failures too. `success_rate` is None while there is no run."""
+
+    count: int
+    success_rate: float | None
+    phases: dict[str, PhaseFigures]
+
+
+def run_report(run: AccountRun) -> RunReport:
+    advice = advise(run.error_type, run.error_facts)
+    duration = (run.ended_at - run.started_at).total_seconds() if run.ended_at and run.started_at else None
+    return RunReport(
+        run_id=run.pk,
+        account_id=run.account_id,
+        name=run.account.label,
+        status=run.status,
+        phase=run.phase,
+        mails_done=run.mails_done,
+        mails_total=run.mails_total,
+        bytes_done=run.bytes_done,
+        bytes_total=run.bytes_total,
+        emails_fetched=run.emails_fetched or run.mails_done,
+        emails_processed=run.emails_processed,
+        error_type=run.error_type,
+        error=advice.sentence if advice else "",
+        next_step=advice.next_step if advice else "",
+        retry_at=run.retry_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        duration=duration,
+        phases=run.phase_seconds,
+    )
+
+
+def job_report(job: PipelineJob) -> JobReport:
+    runs = tuple(
+        run_report(run) for run in job.runs.select_related("account").order_by("account__label", "created_at")
+    )
+    return JobReport(
+        job_id=job.pk,
+        user=job.user.email,
+        type=job.type,
+        trigger=job.trigger,
+        status=job.status,
+        max_mails=job.max_mails,
+        timeout_seconds=job.timeout_seconds,
+        emails_fetched=sum(run.emails_fetched for run in runs),
+        emails_processed=sum(run.emails_processed for run in runs),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        runs=runs,
+    )
+
+
+def health_report(account: MailAccount) -> HealthReport:
+    health = getattr(account, "health", None)
+    last = account.runs.select_related("account").order_by("-created_at").first()
+    return HealthReport(
+        account_id=account.pk,
+        name=account.label,
+        last_run=run_report(last) if last else None,
+        last_success_at=health.last_success_at if health else None,
+        last_error_type=health.last_error_type if health else "",
+    )
+
+
+def performance_report(user: User) -> PerformanceReport:
+    ended = AccountRun.objects.filter(account__user=user).exclude(status__in=RUN_ACTIVE)
+    rows = list(ended.values_list("status", "phase_seconds"))
+    good = sum(status == RunStatus.SUCCESS for status, _ in rows)
+    return PerformanceReport(
+        count=len(rows),
+        success_rate=good / len(rows) if rows else None,
+        phases={phase: _figures([seconds.get(phase, 0.0) for _, seconds in rows]) for phase in Phase.values},
+    )
+
+
+def _figures(seconds: list[float]) -> PhaseFigures:
+    if not seconds:
+        return PhaseFigures(0.0, 0.0)
+    ranked = sorted(seconds)
+    return PhaseFigures(statistics.fmean(ranked), ranked[math.ceil(0.95 * len(ranked)) - 1])
+
+
+def as_json(report) -> dict:
+    return asdict(report)

@@ -1,0 +1,309 @@
+"""The story of one account's run.
+
+claim → key → connect → folder list (survey, reconcile) → [ fetch → parse → seal and store ]… → disconnect
+                                                            └── a checkpoint per batch ──┘
+"""
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.conf import settings
+from django.db import DatabaseError
+from mail.parse import Unparseable, parse_message
+
+from accounts import actions, grants, vault
+from accounts.errors import ErrorType, SealBroken, SyncError
+from accounts.models import MailAccount
+from mail import store
+from mail.deadline import Deadline
+from mail.fetch import WINDOW_MAILS, Fetcher, batches, newest_first
+from mail.imap import UIDS_PER_COMMAND, ImapSession
+from mail.models import Folder
+from mail.parcels import FetchedBatch, ParsedMail, PendingMail, SurveyedFolder
+from mail.reconcile import plan_folder
+from mail.survey import survey
+from pipeline import runs
+from pipeline.models import AccountRun, Phase, RunStatus
+
+BEAT_SECONDS = 5
+PROGRESS_SECONDS = 1
+LITERAL_SLACK_BYTES = 1_000_000  # servers' RFC822.SIZE may be a little off
+
+logger = logging.getLogger("mailhelper.runner")
+
+
+def execute(run_id: UUID, claim: runs.Claim | None = None, account_key: bytes | None = None) -> None:
+    """The one way a run is executed. A ring that comes twice or late finds nothing to claim.
+
+    `claim` and `account_key` are given by a door that claimed the run and holds the key in its own process.
+    """
+    claim = claim or runs.claim(run_id)
+    if claim is None:
+        return
+    run = AccountRun.objects.select_related("account__user__vault").get(pk=run_id)
+    work = Work(run, claim)
+    try:
+        work.open(account_key or grants.open_account_key(run.account, run.grant_id))
+        sync(work)
+        runs.finish(claim, RunStatus.SUCCESS, **work.facts())
+    except runs.LeaseLost:
+        logger.warning("run %s lost its lease; another goes on from its checkpoint", run_id)
+    except Exception as error:  # whatever it is, the run ends with its name
+        fail(work, error)
+
+
+def fail(work: "Work", error: Exception) -> None:
+    """End the run with the error's type. The words that came with it are sealed as evidence."""
+    error_type, facts = classify(error)
+    status = RunStatus.SKIPPED if error_type == ErrorType.NO_KEY else RunStatus.FAILED
+    logger.warning("run %s %s: %s %s", work.run.pk, status, error_type, facts or "")
+    try:
+        runs.finish(
+            work.claim,
+            status,
+            error_type,
+            error_facts=facts,
+            sealed_evidence=work.sealed_evidence(error),
+            **work.facts(),
+        )
+    except runs.LeaseLost:
+        logger.warning("run %s had lost its lease before it failed", work.run.pk)
+
+
+def classify(error: Exception) -> tuple[ErrorType, dict]:
+    """The error's type and the facts that may stand in clear; never a word of a server or a mail."""
+    match error:
+        case SyncError():
+            return error.error_type, error.facts
+        case SealBroken():
+            return ErrorType.NO_KEY, {"reason": "seal_broken"}
+        case DatabaseError() | OSError() if "full" in str(error) or getattr(error, "errno", 0) == 28:
+            return ErrorType.DISK_FULL, {}
+        case DatabaseError() | OSError():
+            return ErrorType.UNKNOWN, {"exception": type(error).__name__}
+    return ErrorType.BUG, {"exception": type(error).__name__, "where": _where(error)}
+
+
+def _where(error: Exception) -> str:
+    """The innermost place in our own code."""
+    ours = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith(str(settings.BASE_DIR)) and "site-packages" not in frame.filename
+    ]
+    last = (ours or traceback.extract_tb(error.__traceback__))[-1]
+    return f"{'/'.join(last.filename.split('/')[-2:])}:{last.lineno}"
+
+
+@dataclass
+class Work:
+    """A claimed run and what it has come to so far."""
+
+    run: AccountRun
+    claim: runs.Claim
+    phase_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(Phase.values, 0.0))
+    mails: int = 0
+    byte_count: int = 0
+    folders: int = 0
+    bug: Exception | None = None
+    refused: SyncError | None = None
+    _account_key: bytes | None = None
+    _beaten: float = field(default_factory=time.monotonic)
+    _shown: float = 0
+    _receiving: int = 0
+    _phase: str = ""
+
+    def __post_init__(self):
+        self.deadline = Deadline(self.run.timeout_seconds)
+
+    @property
+    def account(self) -> MailAccount:
+        return self.run.account
+
+    def open(self, account_key: bytes) -> None:
+        self._account_key = account_key
+        self.connection = actions.connection_of(self.account, account_key)
+        self.rules = actions.folder_rules_of(self.account, account_key)
+        self.sealer = store.Sealer.for_claim(self.account, account_key)
+
+    def connect(self) -> ImapSession:
+        return ImapSession(
+            self.connection,
+            self.account.port,
+            self.account.security,
+            deadline=self.deadline,
+            max_literal=settings.MAILHELPER_MAX_MAIL_BYTES + LITERAL_SLACK_BYTES,
+            on_bytes=self.received,
+        )
+
+    def guard(self) -> None:
+        runs.hold(self.claim)
+        self._beaten = time.monotonic()
+
+    @contextmanager
+    def phase(self, phase: Phase) -> Iterator[None]:
+        start, self._phase = time.monotonic(), phase
+        self.show(phase=phase)
+        try:
+            yield
+        finally:
+            self.phase_seconds[phase] += time.monotonic() - start
+
+    def received(self, count: int) -> None:
+        """The beat: whatever arrives shows that the run is alive."""
+        if self._phase == Phase.FETCH:
+            self._receiving += count
+        if time.monotonic() - self._beaten > BEAT_SECONDS:
+            self.guard()
+        self.show()
+
+    def show(self, **fields) -> None:
+        """Write the progress, at most once a second."""
+        if time.monotonic() - self._shown >= PROGRESS_SECONDS or "mails_total" in fields:
+            self._shown = time.monotonic()
+            fields = {"phase": self._phase} | fields
+            runs.note_progress(
+                self.claim, mails_done=self.mails, bytes_done=self.byte_count + self._receiving, **fields
+            )
+
+    def expect(self, mails: list[PendingMail]) -> None:
+        """Say how much is ahead before the first body comes."""
+        total_bytes = self.byte_count + sum(mail.size for mail in mails)
+        self.show(mails_total=self.mails + len(mails), bytes_total=total_bytes)
+
+    def stored(self, fetched: FetchedBatch) -> None:
+        self._receiving = 0
+        self.mails += len(fetched.mails)
+        self.byte_count += sum(len(raw) for _, raw in fetched.mails)
+
+    def limits(self) -> int | None:
+        """max_mails as it is now: a job that joined may have raised it, and the time with it."""
+        row = AccountRun.objects.values("max_mails", "timeout_seconds").get(pk=self.run.pk)
+        self.deadline.allow(row["timeout_seconds"])
+        return row["max_mails"]
+
+    def facts(self) -> dict:
+        return {
+            "phase": self._phase,
+            "phase_seconds": {phase: round(seconds, 4) for phase, seconds in self.phase_seconds.items()},
+            "mails_done": self.mails,
+            "emails_fetched": self.mails,
+            "bytes_done": self.byte_count,
+            "folders": self.folders,
+        }
+
+    def sealed_evidence(self, error: Exception) -> bytes | None:
+        if self._account_key is None:
+            return None
+        words = error.evidence if isinstance(error, SyncError) else "".join(traceback.format_exception(error))
+        return vault.seal(self._account_key, words.encode(), *store.place(self.run, "sealed_evidence"))
+
+
+def sync(work: Work) -> None:
+    """Bring one account's ledger and store up to date, within the run's limits.
+
+    Raises what went wrong; whatever was stored before that stays.
+    """
+    with work.phase(Phase.CONNECT):
+        session = work.connect()
+    fetcher = Fetcher(session, work.connect, work.deadline)
+    try:
+        with work.phase(Phase.FOLDER_LIST):
+            folders = take_stock(work, session)
+        fetch_pending(work, fetcher, folders)
+    except SyncError as error:
+        if error.error_type != ErrorType.TIMEOUT or not work.deadline.passed() or not work.mails:
+            raise
+        # the run's time is over and it has something to show: that is a success, the rest stays pending
+    finally:
+        with work.phase(Phase.DISCONNECT):
+            fetcher.session.close()
+    if work.bug or work.refused:
+        raise work.bug or work.refused
+
+
+def take_stock(work: Work, session: ImapSession) -> dict[UUID, tuple[bytes, Folder]]:
+    """Survey the folders and reconcile each with the ledger. Returns those that are synced."""
+    listed = session.list_folders()
+    if not listed:
+        raise SyncError(ErrorType.PROTOCOL_ERROR, missing="LIST")
+    surveyed = survey(listed, work.rules)
+    rows = store.record_survey(work.guard, work.sealer, surveyed)
+    work.folders = len(surveyed)
+    synced = {}
+    for folder in surveyed:
+        row = rows[folder.raw_name]
+        if folder.excluded:
+            store.record_excluded_folder(work.guard, row, session.message_count(folder.raw_name))
+        elif _reconcile_or_note(work, session, folder, row):
+            synced[row.pk] = folder.raw_name, row
+    return synced
+
+
+def _reconcile_or_note(work: Work, session: ImapSession, folder: SurveyedFolder, row: Folder) -> bool:
+    """A folder that refuses to open does not stop the others; the run ends as failed with its error."""
+    try:
+        reconcile(work, session, folder.raw_name, row)
+    except SyncError as error:
+        if error.error_type != ErrorType.MAILBOX_GONE:
+            raise
+        work.refused = error
+        return False
+    return True
+
+
+def reconcile(work: Work, session: ImapSession, raw_name: bytes, folder: Folder) -> None:
+    selected = session.examine(raw_name)
+    store.adopt_uidvalidity(work.guard, folder, selected.uidvalidity)
+    flags = session.survey_flags(selected.exists)
+    plan = plan_folder(flags, store.known_entries(folder), work.sealer.keywords_index)
+    store.record_plan(work.guard, work.sealer, folder, plan)
+    for uids in store.chunks(plan.new, UIDS_PER_COMMAND):
+        store.record_new(work.guard, work.sealer, folder, session.metadata(uids), flags)
+    store.apply_size_limit(work.guard, folder)
+    store.record_count(work.guard, folder, selected, flags)
+
+
+def fetch_pending(work: Work, fetcher: Fetcher, folders: dict[UUID, tuple[bytes, Folder]]) -> None:
+    """Fetch, parse and store what is pending, newest first, until nothing is left or a limit is reached."""
+    pending = newest_first(mail for mail in store.pending_mails(work.account) if mail.folder_id in folders)
+    tried, limit = 0, work.limits()
+    while pending and (limit is None or tried < limit):
+        expected = pending if limit is None else pending[: limit - tried]
+        work.expect(expected)
+        window = expected[:WINDOW_MAILS]
+        for batch in batches(window):
+            work.limits()
+            if work.deadline.passed():
+                raise SyncError(ErrorType.TIMEOUT)
+            raw_name, folder = folders[batch[0].folder_id]
+            fetch_batch(work, fetcher, raw_name, folder, batch)
+        tried, pending, limit = tried + len(window), pending[len(window) :], work.limits()
+
+
+def fetch_batch(
+    work: Work, fetcher: Fetcher, raw_name: bytes, folder: Folder, batch: list[PendingMail]
+) -> None:
+    with work.phase(Phase.FETCH):
+        fetched = fetcher.fetch(raw_name, folder.uidvalidity, batch)
+    with work.phase(Phase.PARSE):
+        parsed = [_parsed(work, mail, raw) for mail, raw in fetched.mails]
+    with work.phase(Phase.SAVE):
+        store.store_batch(work.guard, work.sealer, parsed, fetched.failed)
+    work.stored(fetched)
+
+
+def _parsed(work: Work, mail: PendingMail, raw: bytes) -> ParsedMail:
+    """A mail that cannot be parsed is kept raw and marked; a bug of ours does not cost the mail either."""
+    try:
+        return ParsedMail(mail, raw, parse_message(raw))
+    except Unparseable:
+        return ParsedMail(mail, raw, None, ErrorType.UNPARSEABLE)
+    except Exception as error:
+        work.bug = error
+        return ParsedMail(mail, raw, None, ErrorType.BUG)
