@@ -104,10 +104,11 @@ def _rewrap(user: User, user_key: bytes, password: str) -> None:
     salt, cost = vault.new_salt(), settings.MAILHELPER_ARGON2_COST
     keys = vault.password_keys(password, salt, cost)
     user.password = hashers.encode(keys.verifier, salt, cost)
-    wrapped = vault.seal(keys.wrapping_key, user_key, *_place(user.vault, "user_key_by_password"))
+    row = user.vault
+    row.user_key_by_password = vault.seal(keys.wrapping_key, user_key, *_place(row, "user_key_by_password"))
     with transaction.atomic():
         User.objects.filter(pk=user.pk).update(password=user.password)
-        Vault.objects.filter(user=user).update(user_key_by_password=wrapped)
+        row.save(update_fields=["user_key_by_password"])
 
 
 def unlock(user: User, password: str) -> bytes:

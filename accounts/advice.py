@@ -93,7 +93,10 @@ _BY_TYPE = {
 }
 _UNKNOWN = ("Something failed that mailhelper has no name for.", f"Fetch again. {_NOTHING_LOST}")
 
-GMAIL_ARCHIVE = "Gmail keeps archived mail only in All Mail, which is not covered yet: mail without a label is missing here."
+GMAIL_ARCHIVE = (
+    "Gmail keeps archived mail only in All Mail, which is not covered yet: "
+    "a mail without a label is missing here."
+)
 
 
 def advise(error_type: str, facts: dict | None = None) -> Advice | None:

@@ -4,7 +4,7 @@ import uuid
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -45,10 +45,18 @@ class User(AbstractBaseUser, PermissionsMixin):
             raise PasswordMustBeRewrapped
         super().set_password(raw_password)
 
-    def save(self, *args, **kwargs):
-        if self._state.adding and self.password and self.has_usable_password():
+    def save(self, *args, update_fields=None, **kwargs):
+        with transaction.atomic():
+            if update_fields is None or "password" in update_fields:
+                self._refuse_another_password()
+            super().save(*args, update_fields=update_fields, **kwargs)
+
+    def _refuse_another_password(self):
+        row = User.objects.select_for_update().filter(pk=self.pk)
+        stored = row.values_list("password", flat=True).first()
+        new_without_one = stored is None and not (self.password and self.has_usable_password())
+        if self.password != stored and not new_without_one:
             raise PasswordMustBeRewrapped
-        super().save(*args, **kwargs)
 
 
 class Vault(models.Model):

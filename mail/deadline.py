@@ -29,7 +29,7 @@ class Deadline:
 
 
 class SocketGuard:
-    """Shuts a socket at a moment: a socket's own timeout counts from the last byte, so a trickle outlives it."""
+    """Shuts a socket at a moment: its own timeout counts from the last byte, so a trickle outlives it."""
 
     def __init__(self, deadline: Deadline):
         self._deadline = deadline

@@ -78,8 +78,9 @@ def _write_maildir(directory: Path, mails) -> int:
         (directory / part).mkdir(parents=True, mode=0o700)
     keyword_letters: dict[str, str] = {}
     count = 0
-    for count, mail in enumerate(mails, 1):
+    for mail in mails:
         _write_mail(directory / "cur", mail, keyword_letters)
+        count += 1
     if keyword_letters:  # Dovecot's file: a line per keyword, its place is its letter
         lines = [f"{number} {keyword}" for number, keyword in enumerate(keyword_letters)]
         (directory / "dovecot-keywords").write_text("\n".join(lines) + "\n")

@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.datetime_util import parse_to_datetime
@@ -23,6 +23,7 @@ from mail.parcels import Flags, FlagSurvey, ListedFolder, Metadata, Selected
 SILENCE_SECONDS = 30
 DIAL_SECONDS = 15
 STEP_SECONDS = 60
+LOGOUT_SECONDS = 5
 SLOWEST_BYTES_PER_SECOND = 20_000
 READ_CHUNK = 256 * 1024
 UIDS_PER_COMMAND = 500  # keeps a command line under 8,192 octets (RFC 7162 section 4)
@@ -59,7 +60,7 @@ for _name in ("imapclient.imapclient", "imapclient.imaplib"):
 
 
 class ImapSession:
-    """A connected, logged-in session. Raises SyncError from every method, `evidence` being the server's words."""
+    """A connected, logged-in session. Every method raises SyncError, the server's words as its evidence."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class ImapSession:
         on_bytes: Callable[[int], None] = lambda count: None,
     ):
         self._guard = SocketGuard(deadline)
+        self._confused = False
         try:
             with self._step(STEP_SECONDS, login=False):
                 self._client = _Client(connection, port, security, self._guard, max_literal, on_bytes)
@@ -85,22 +87,24 @@ class ImapSession:
             raise
 
     def close(self) -> None:
-        """Say goodbye if the server still listens, and let go of the socket in any case."""
+        """Say goodbye if we still understand each other, and let go of the socket in any case."""
         client = getattr(self, "_client", None)
         try:
-            if client is not None:
-                with self._step(5):
+            if client is not None and not self._confused:
+                with self._step(LOGOUT_SECONDS):
                     client.logout()
         except SyncError:
-            client.drop()
+            pass  # a goodbye that is not heard changes nothing
         finally:
+            if client is not None:
+                client.drop()
             self._guard.release()
 
     def list_folders(self) -> list[ListedFolder]:
         """All folders that can be selected."""
         with self._step(STEP_SECONDS):
             lines = self._client.list_folders()
-        listed = [_listed(flags, raw_name) for flags, _, raw_name in lines]
+        listed = [_listed(*line) for line in lines]
         return [folder for folder in listed if not folder.flags & {"\\noselect", "\\nonexistent"}]
 
     def message_count(self, raw_name: bytes) -> int | None:
@@ -162,9 +166,11 @@ class ImapSession:
             with self._guard.within(seconds):
                 yield
         except (imaplib.IMAP4.error, OSError, *_UNREADABLE) as error:
+            translated = _translated(error, login, refused)
             if self._guard.fired:
-                raise SyncError(ErrorType.TIMEOUT, str(error)) from error
-            raise _translated(error, login, refused) from error
+                translated = SyncError(ErrorType.TIMEOUT, str(error))
+            self._confused = translated.error_type != refused or refused == ErrorType.PROTOCOL_ERROR
+            raise translated from error
 
 
 class _Imap4(imaplib.IMAP4):
@@ -247,10 +253,8 @@ class _Client(IMAPClient):
         self._cached_capabilities = None  # a server may offer more after login
 
     def drop(self) -> None:
-        try:
+        with suppress(OSError):  # it may be gone already
             self.shutdown()
-        except OSError:
-            pass  # it is gone already
 
     def _normalise_folder(self, folder_name):
         return quoted(folder_name.encode() if isinstance(folder_name, str) else folder_name)
@@ -268,7 +272,7 @@ class _Client(IMAPClient):
         return self._imap._untagged_response(typ, data, "STATUS")
 
     def _named(self, command: str, raw_name: bytes):
-        if not raw_name.translate(None, b"\r\n\0") == raw_name:  # only a literal can carry these
+        if set(raw_name) & set(b"\r\n\0"):  # only a literal can carry these
             self._imap.literal = raw_name
             return self._imap._simple_command(command)
         return self._imap._simple_command(command, quoted(raw_name))
@@ -304,17 +308,16 @@ def uid_set_of(uids: Iterable[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}:{b}" for a, b in ranges)
 
 
-def _listed(flags, raw_name) -> ListedFolder:
+def _listed(flags, delimiter, raw_name) -> ListedFolder:
     # IMAPClient makes a number of a name such as 2025 and None of one called NIL.
     raw = b"NIL" if raw_name is None else raw_name if isinstance(raw_name, bytes) else str(raw_name).encode()
-    return ListedFolder(
-        raw, display_name(raw), frozenset(flag.decode("ascii", "replace").lower() for flag in flags)
-    )
+    words = frozenset(flag.decode("ascii", "replace").lower() for flag in flags)
+    return ListedFolder(raw, display_name(raw), (delimiter or b"").decode("ascii", "replace"), words)
 
 
 def display_name(raw_name: bytes) -> str:
     try:
-        return decode_modified_utf7(raw_name)
+        return decode_modified_utf7(raw_name) if raw_name.isascii() else raw_name.decode()
     except (ValueError, AttributeError, IndexError):
         return raw_name.decode("utf-8", "backslashreplace")
 
@@ -358,9 +361,12 @@ def _translated(error: Exception, login: bool, refused: ErrorType) -> SyncError:
     return SyncError(ErrorType.PROTOCOL_ERROR, words, exception=type(error).__name__)
 
 
+_WRAPPED = (imaplib.IMAP4.error, OSError)
+
+
 def _cause(error: BaseException) -> BaseException:
     """IMAPClient and imaplib wrap what happened: a connection lost during login comes as a LoginError."""
-    while error.__context__ is not None and isinstance(error, imaplib.IMAP4.error):
+    while isinstance(error, imaplib.IMAP4.error) and isinstance(error.__context__, _WRAPPED):
         error = error.__context__
     return error
 

@@ -33,6 +33,7 @@ class ListedFolder:
 
     raw_name: bytes
     name: str
+    delimiter: str
     flags: frozenset[str]
 
 

@@ -16,6 +16,7 @@ _WELL_KNOWN = {
     "drafts": ("drafts", "entwürfe"),
     "archive": ("archive", "archiv"),
 }
+_PARENTS = ("", "inbox", "[gmail]", "[google mail]")
 
 
 def survey(listed: list[ListedFolder], rules: FolderRules) -> list[SurveyedFolder]:
@@ -27,14 +28,17 @@ def survey(listed: list[ListedFolder], rules: FolderRules) -> list[SurveyedFolde
 
 def _surveyed(folder: ListedFolder, marked: set[str], rules: FolderRules) -> SurveyedFolder:
     use = next((use for use in SPECIAL_USES if f"\\{use}" in folder.flags), "")
-    guess = "" if use else _guess(folder.name)
+    guess = "" if use else _guess(folder)
     guessed = bool(guess) and guess not in marked
     use = guess if guessed else use
     return SurveyedFolder(folder.raw_name, folder.name, use, guessed, _excluded(folder.name, use, rules))
 
 
-def _guess(name: str) -> str:
-    return next((use for use, names in _WELL_KNOWN.items() if name.lower() in names), "")
+def _guess(folder: ListedFolder) -> str:
+    parent, _, leaf = folder.name.rpartition(folder.delimiter or "/")
+    if parent.lower() not in _PARENTS:
+        return ""
+    return next((use for use, names in _WELL_KNOWN.items() if leaf.lower() in names), "")
 
 
 def _excluded(name: str, use: str, rules: FolderRules) -> bool:

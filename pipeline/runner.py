@@ -14,7 +14,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError
-from mail.parse import Unparseable, parse_message
 
 from accounts import actions, grants, vault
 from accounts.errors import ErrorType, SealBroken, SyncError
@@ -25,6 +24,7 @@ from mail.fetch import WINDOW_MAILS, Fetcher, batches, newest_first
 from mail.imap import UIDS_PER_COMMAND, ImapSession
 from mail.models import Folder
 from mail.parcels import FetchedBatch, ParsedMail, PendingMail, SurveyedFolder
+from mail.parse import Unparseable, parse_message
 from mail.reconcile import plan_folder
 from mail.survey import survey
 from pipeline import runs

@@ -20,23 +20,11 @@ from imapclient import IMAPClient
 from imapclient.imap_utf7 import encode as folder_bytes
 
 from mailhelper.demo.mails import DemoFolder, DemoMailbox
+from pipeline.processes import HOST, end, free_port, launch
 
-HOST = "127.0.0.1"
 START_SECONDS = 15
 STOP_SECONDS = 3
-# The kernel ends pymap together with the thread that started it; asking for that inside the child
-# avoids preexec_fn, which may deadlock in a parent with threads.
-RUN_PYMAP = """\
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != int(sys.argv.pop(1)):
-        sys.exit("the parent is gone")
-else:
-    sys.argv.pop(1)
-from pymap.main import main
-main()
-"""
+RUN_PYMAP = "from pymap.main import main; main()"
 INHERITED = ("PATH", "HOME", "PYTHONPATH", "SYSTEMROOT", "TMPDIR")
 
 
@@ -62,11 +50,10 @@ class _Server:
 
     def launch(self) -> None:
         self._write_arguments()
-        command = [sys.executable, "-P", "-c", RUN_PYMAP, str(os.getpid()), f"@{self.arguments_path.name}"]
+        command = [sys.executable, "-P", "-c", RUN_PYMAP, f"@{self.arguments_path.name}"]
         with self.output_path.open("wb") as output:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=_environment(), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            self.process = launch(
+                command, cwd=self.folder, env=_environment(), stdout=output, stderr=subprocess.STDOUT
             )
 
     def _write_arguments(self) -> None:
@@ -110,12 +97,7 @@ class _Server:
         self.arguments_path.unlink(missing_ok=True)
         if self.process is None:
             return
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process, STOP_SECONDS)
         self.process = None
 
 

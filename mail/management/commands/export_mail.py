@@ -8,7 +8,7 @@ from mail.export import export_account, prepare_directory, safe_names
 class Command(Door):
     help = (
         "Decrypt a person's current mail into DIR: per account one Maildir per folder, the bytes the server "
-        "sent, flags kept. DIR must be empty or new. Example: manage.py export_mail anna@example.org ./my-mail"
+        "sent, flags kept. DIR must be empty or new. Example: manage.py export_mail anna@example.org my-mail"
     )
 
     def add_arguments(self, parser):

@@ -18,9 +18,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 class Command(Door):
     help = (
-        "Sync mail accounts to the end, side by side, in this process. Uses background grants, or --user with "
-        "the password (MAILHELPER_PASSWORD or a prompt). Exit status: 0 all succeeded, 1 some or all failed "
-        "or there was no account, 2 wrong usage. Example: manage.py sync_all --user anna@example.org --json"
+        "Sync mail accounts to the end, side by side, in this process. Uses background grants, or --user "
+        "with the password (MAILHELPER_PASSWORD or a prompt). Exit status: 0 all succeeded, 1 some or all "
+        "failed or there was no account, 2 wrong usage. Example: manage.py sync_all --user anna@example.org"
     )
 
     def add_arguments(self, parser):

@@ -1,0 +1,51 @@
+# Each thing a developer does is one target. ARGS go to the command: make demo ARGS=--once
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_NEEDS := $(VENV)/.run-needs
+DEMO_NEEDS := $(VENV)/.demo-needs
+TEST_NEEDS := $(VENV)/.test-needs
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+demo: $(DEMO_NEEDS)  ## sync three real mailboxes and show them (ARGS=--once ends after the sync)
+	@$(BIN)/python -m mailhelper.demo $(ARGS)
+
+run: $(RUN_NEEDS)  ## web pages and worker on this machine, data in var/ (ARGS='--port 9000')
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python manage.py serve $(ARGS)
+
+test: $(TEST_NEEDS)  ## every test, nothing skipped (ARGS=tests/mail runs a part)
+	@bash tests/servers/install_dovecot.sh
+	@$(BIN)/ruff check .
+	@$(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
+	@$(BIN)/python -m pytest -n 2 -q $(ARGS)
+
+lint: $(TEST_NEEDS)  ## put the code into its style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:  ## remove what make made, keys and mail excepted
+	rm -rf $(VENV) var/demo .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 …")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN_NEEDS): $(VENV)/bin/python requirements.txt
+	@echo "Installing what mailhelper runs on …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(DEMO_NEEDS): $(RUN_NEEDS) mailhelper/demo/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r mailhelper/demo/requirements.txt
+	@touch $@
+
+$(TEST_NEEDS): $(DEMO_NEEDS) tests/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@

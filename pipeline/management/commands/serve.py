@@ -1,0 +1,33 @@
+import os
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+from accounts.management.doors import Door
+from accounts.models import User
+from pipeline import processes
+
+
+class Command(Door):
+    help = (
+        "Start the web pages and the worker on this machine; Ctrl-C stops both. "
+        "Example: manage.py serve --port 8000"
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("--port", type=int, default=8000, help="another one is taken when it is busy (8000)")
+
+    def handle(self, port, **options):
+        processes.stop_like_ctrl_c()
+        port = processes.free_port(port)
+        try:
+            with processes.web_and_worker(settings.BASE_DIR, port, os.environ) as running:
+                self.stdout.write(f"mailhelper is at http://{processes.HOST}:{port}/ (Ctrl-C stops it)")
+                if not User.objects.exists():
+                    self.stdout.write("Nobody can sign in yet: manage.py add_user you@example.org")
+                processes.stay(running)
+        except processes.ProcessEnded as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            pass  # stopped while starting
+        self.stdout.write("Stopped.")

@@ -1,0 +1,116 @@
+"""Processes that live and die with the one that starts them: web server, worker, the demo's mail servers."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+HOST = "127.0.0.1"
+STOP_SECONDS = 10
+START_SECONDS = 30
+
+# The kernel ends the child together with the thread that started it, even by SIGKILL, and keeps that
+# over exec. Asked for in the child: preexec_fn may deadlock in a parent with threads.
+_WITH_PARENT = """\
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the parent is gone")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class ProcessEnded(Exception):
+    """A process that was to stay has ended."""
+
+
+def launch(command: list[str], **options) -> subprocess.Popen:
+    """Start a command in a session of its own (Ctrl-C reaches only us) that ends with this process."""
+    wrapped = [sys.executable, "-P", "-c", _WITH_PARENT, str(os.getpid()), *command]
+    return subprocess.Popen(wrapped, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+
+
+def end(process: subprocess.Popen, seconds: float = STOP_SECONDS) -> None:
+    """SIGTERM, then SIGKILL for the whole session."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def free_port(wanted: int = 0) -> int:
+    """The wanted port, or another one when it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError:
+            probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def web_and_worker(base: Path, port: int, environment: Mapping[str, str]) -> Iterator[list[subprocess.Popen]]:
+    """The web server and the worker, answering when the block begins and gone when it ends."""
+    # Loopback speaks plain http, so a Secure cookie would never come back.
+    environment = {**environment, "MAILHELPER_SECURE_COOKIES": "0"}
+    gunicorn = [sys.executable, "-m", "gunicorn", "mailhelper.wsgi", "--bind", f"{HOST}:{port}"]
+    gunicorn += ["--threads", "8", "--log-level", "warning", "--no-control-socket"]
+    worker = [sys.executable, "manage.py", "run_huey"]
+    with ExitStack() as running:
+        processes = []
+        for command in (gunicorn, worker):
+            processes.append(launch(command, cwd=base, env=environment))
+            running.callback(end, processes[-1])
+        _wait_until_answering(port, processes)
+        yield processes
+
+
+def _wait_until_answering(port: int, processes: list[subprocess.Popen]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        require_running(processes)
+        try:
+            urllib.request.urlopen(f"http://{HOST}:{port}/sign-in/", timeout=5).close()
+            return
+        except urllib.error.HTTPError as error:
+            raise ProcessEnded(f"The web server answers with status {error.code}; see above.") from error
+        except OSError:
+            time.sleep(0.05)
+    raise ProcessEnded("The web server does not answer.")
+
+
+def require_running(processes: list[subprocess.Popen]) -> None:
+    for process in processes:
+        if process.poll() is not None:
+            raise ProcessEnded(f"A process ended by itself with status {process.returncode}; see above.")
+
+
+def stay(processes: list[subprocess.Popen]) -> None:
+    """Return at Ctrl-C; raise ProcessEnded when one of the processes ends before."""
+    try:
+        while True:
+            require_running(processes)
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return
+
+
+def stop_like_ctrl_c() -> None:
+    """Let SIGTERM and a closed terminal end this process as Ctrl-C does."""
+
+    def interrupt(signum, frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)

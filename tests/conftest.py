@@ -1,0 +1,124 @@
+"""Three people and a real Dovecot."""
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.servers.certificates import make_ca
+from tests.servers.dovecot import Dovecot
+
+
+@dataclass
+class Person:
+    user: object
+    password: str
+    user_key: bytes
+    recovery_key: str
+
+
+@dataclass
+class Mailbox:
+    """One login on the Dovecot of this test process."""
+
+    server: Dovecot
+    login: str = field(default_factory=lambda: f"box-{secrets.token_hex(6)}")
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+
+    def __post_init__(self):
+        self.server.add_user(self.login, self.password)
+
+    def append(self, raw: bytes, folder: str = "INBOX", **options) -> int:
+        return self.server.append(self.login, folder, raw, **options)
+
+    def create(self, folder: str) -> None:
+        self.server.create(self.login, folder)
+
+    def served(self, folder: str = "INBOX") -> dict[int, bytes]:
+        return self.server.served(self.login, folder)
+
+
+def make_person(email: str) -> Person:
+    from accounts import actions
+
+    password = f"{secrets.token_urlsafe(12)} for {email.partition('@')[0][::-1]}"
+    new = actions.add_person(email, password)
+    return Person(new.user, password, actions.unlock(new.user, password), new.recovery_key)
+
+
+@pytest.fixture
+def anna(db):
+    """The owner."""
+    return make_person("anna@example.org")
+
+
+@pytest.fixture
+def bert(db):
+    """Another person."""
+    return make_person("bert@example.org")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return make_ca(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session")
+def dovecot(tmp_path_factory, authority):
+    with Dovecot(tmp_path_factory.mktemp("dovecot"), authority) as server:
+        yield server
+
+
+@pytest.fixture
+def mailbox(dovecot):
+    return Mailbox(dovecot)
+
+
+@pytest.fixture
+def connect(anna, dovecot):
+    """Connect a mailbox to a person: connect(mailbox, name=…, owner=…, security=…, **connection)."""
+    from accounts import actions
+
+    def connect(box: Mailbox, name="GMX", owner=anna, security="tls", port=None, rules=None, **changes):
+        ports = {"tls": box.server.imaps_port, "starttls": box.server.imap_port, "none": box.server.imap_port}
+        details = {
+            "host": box.server.host,
+            "login": box.login,
+            "secret": box.password,
+            "ca_pem": Path(box.server.ca_file).read_text() if box.server.ca_file else "",
+        }
+        return actions.add_account(
+            owner.user,
+            owner.user_key,
+            name,
+            port or ports[security],
+            security,
+            actions.Connection(**details | changes),
+            rules or actions.FolderRules(),
+        )
+
+    return connect
+
+
+@pytest.fixture
+def account(connect, mailbox):
+    """Anna's account GMX on `mailbox`."""
+    return connect(mailbox)
+
+
+@pytest.fixture
+def sync(anna):
+    """Sync an account in this process, in this thread: sync(account, max_mails=…) gives the run's report."""
+    from accounts import actions
+    from pipeline.broker import PipelineBroker
+
+    def sync(account, owner=anna, **limits):
+        broker = PipelineBroker()
+        job = broker.claim_fetch_job(owner.user, [account], **limits)
+        account_key = actions.account_key(account, owner.user_key)
+        for run_id, claim in job.claims.items():
+            broker.execute_fetch_job(run_id, claim, account_key)
+        return broker.get_job_status(job.job_id).runs[0]
+
+    return sync

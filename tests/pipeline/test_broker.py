@@ -1,0 +1,210 @@
+"""Asking, joining, claiming and ending."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from accounts import actions, grants
+from accounts.models import GrantPurpose, KeyGrant
+from mail.queries import account_figures
+from pipeline import runs, tasks
+from pipeline.broker import PipelineBroker
+from pipeline.models import AccountRun, JobEvent, PipelineJob
+from tests.conftest import Mailbox
+from tests.pipeline.test_sync import mail
+
+pytestmark = pytest.mark.django_db
+broker = PipelineBroker()
+
+
+@pytest.fixture(autouse=True)
+def rings(monkeypatch):
+    """The rings that reached huey."""
+    heard = []
+    monkeypatch.setattr(tasks, "enqueue", lambda task: heard.append(task.args[0]))
+    return heard
+
+
+@pytest.fixture
+def keys(anna, account):
+    return {account.pk: actions.account_key(account, anna.user_key)}
+
+
+def run_of(job_id):
+    return AccountRun.objects.get(jobs=job_id)
+
+
+def test_a_job_without_accounts_fails_and_says_so(bert):
+    report = broker.get_job_status(broker.enqueue_fetch_job(bert.user))
+    assert (report.status, report.runs, report.ended) == ("failed", (), True)
+    assert PipelineJob.objects.get().error_types == {"no_accounts": 1}
+
+
+def test_the_ring_comes_after_the_commit(anna, account, rings, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks() as callbacks:
+        job_id = broker.enqueue_fetch_job(anna.user, account)
+        assert rings == []
+    for callback in callbacks:
+        callback()
+    assert rings == [str(run_of(job_id).pk)]
+
+
+def test_a_worker_syncs_with_the_jobs_grant_which_ends_with_the_run(anna, mailbox, account, keys):
+    mailbox.append(mail("one"))
+    job_id = broker.enqueue_fetch_job(anna.user, account, keys=keys)
+    run = run_of(job_id)
+    assert run.grant.purpose == GrantPurpose.JOB and grants.valid_grants().count() == 1
+    broker.execute_fetch_job(run.pk)
+    assert broker.get_job_status(job_id).status == "success"
+    assert account_figures(account).stored == 1
+    grant = KeyGrant.objects.get()
+    assert grant.revoked_at and grant.sealed_key == b""
+
+
+def test_without_a_key_the_run_is_skipped_and_says_what_to_do(anna, account):
+    job_id = broker.enqueue_fetch_job(anna.user, account)
+    broker.execute_fetch_job(run_of(job_id).pk)
+    report = broker.get_job_status(job_id)
+    [run] = report.runs
+    assert (report.status, run.status, run.error_type) == ("failed", "skipped", "no_key")
+    assert "grants" in run.next_step
+
+
+def test_asking_twice_joins_the_same_run_and_widens_its_limits(anna, account):
+    first = broker.enqueue_fetch_job(anna.user, account, max_mails=10, timeout_seconds=300)
+    second = broker.enqueue_fetch_job(anna.user, max_mails=50, timeout_seconds=60)
+    run = AccountRun.objects.get()
+    assert (run.max_mails, run.timeout_seconds) == (50, 300)
+    broker.enqueue_fetch_job(anna.user, account, max_mails=None)
+    run.refresh_from_db()
+    assert run.max_mails is None
+    broker.execute_fetch_job(run.pk)
+    assert {broker.get_job_status(job).ended for job in (first, second)} == {True}
+
+
+def test_a_limit_below_one_is_refused(anna, account):
+    for limits in ({"max_mails": 0}, {"timeout_seconds": -1}):
+        with pytest.raises(ValueError):
+            broker.enqueue_fetch_job(anna.user, account, **limits)
+    assert not PipelineJob.objects.exists()
+
+
+def test_nobody_fetches_another_persons_account(bert, account):
+    with pytest.raises(ValueError):
+        broker.enqueue_fetch_job(bert.user, account)
+    assert not PipelineJob.objects.exists()
+
+
+def test_a_run_is_claimed_once(anna, account):
+    run = run_of(broker.enqueue_fetch_job(anna.user, account))
+    first = runs.claim(run.pk)
+    assert first.fence == 1 and runs.claim(run.pk) is None
+
+
+def test_a_lapsed_run_is_freed_and_its_zombie_may_not_write(anna, mailbox, account, keys):
+    mailbox.append(mail("one"))
+    run = run_of(broker.enqueue_fetch_job(anna.user, account, keys=keys))
+    zombie = runs.claim(run.pk)
+    assert runs.free_lapsed() == []
+    AccountRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert runs.free_lapsed() == [run.pk]
+    with pytest.raises(runs.LeaseLost):
+        runs.hold(zombie)
+    broker.execute_fetch_job(run.pk)
+    with pytest.raises(runs.LeaseLost):
+        runs.finish(zombie, "failed", "bug")
+    run.refresh_from_db()
+    assert (run.status, run.fence, run.attempt) == ("success", 2, 2)
+    arrows = JobEvent.objects.filter(run=run).order_by("id").values_list("arrow", flat=True)
+    assert list(arrows) == ["created", "claimed", "lapsed", "claimed", "success"]
+
+
+def test_a_zombie_that_wakes_in_the_middle_stores_nothing(anna, mailbox, account, keys, monkeypatch):
+    mailbox.append(mail("one"))
+    run = run_of(broker.enqueue_fetch_job(anna.user, account, keys=keys))
+    from pipeline import runner
+
+    parse = runner.parse_message
+
+    def slept_through_the_lease(raw):
+        AccountRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        runs.free_lapsed()
+        runs.claim(run.pk)
+        return parse(raw)
+
+    monkeypatch.setattr(runner, "parse_message", slept_through_the_lease)
+    broker.execute_fetch_job(run.pk)
+    run.refresh_from_db()
+    assert (run.status, run.fence) == ("running", 2)
+    assert account_figures(account).stored == 0
+
+
+def test_every_enqueue_frees_lapsed_runs_and_rings_for_the_forgotten(anna, account, connect, dovecot, rings):
+    run = run_of(broker.enqueue_fetch_job(anna.user, account))
+    other = connect(Mailbox(dovecot), name="Verein")
+    forgotten = run_of(broker.enqueue_fetch_job(anna.user, other))
+    runs.claim(run.pk)
+    AccountRun.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    AccountRun.objects.filter(pk=forgotten.pk).update(run_after=timezone.now() - timedelta(seconds=10))
+    rings.clear()
+    broker.enqueue_fetch_job(anna.user, other)
+    assert {str(run.pk), str(forgotten.pk)} <= set(rings)
+
+
+def test_a_released_run_is_free_at_once(anna, account):
+    run = run_of(broker.enqueue_fetch_job(anna.user, account))
+    runs.release(runs.claim(run.pk))
+    assert runs.claim(run.pk).fence == 2
+
+
+def test_a_job_ends_as_its_runs_did():
+    assert runs.job_end(["success", "success"]) == "success"
+    assert runs.job_end(["success", "failed"]) == "partial_failure"
+    assert runs.job_end(["success", "skipped"]) == "partial_failure"
+    assert runs.job_end(["failed", "skipped"]) == "failed"
+    assert runs.job_end([]) == "failed"
+
+
+def test_health_and_performance_count_failures_too(anna, mailbox, account, sync):
+    assert broker.get_performance_metrics(anna.user).success_rate is None
+    sync(account)
+    mailbox.server.set_password(mailbox.login, "another one")
+    sync(account)
+    [health] = broker.get_account_health(anna.user)
+    assert (health.last_run.status, health.last_error_type) == ("failed", "invalid_credentials")
+    assert health.last_success_at is not None
+    metrics = broker.get_performance_metrics(anna.user)
+    assert (metrics.count, metrics.success_rate) == (2, 0.5)
+    assert metrics.phases["connect"].p95 >= metrics.phases["connect"].mean > 0
+
+
+def test_swapped_credentials_end_the_run_and_change_nothing(anna, mailbox, account, connect, dovecot, sync):
+    other = connect(Mailbox(dovecot), name="Verein")
+    account.sealed_connection, other.sealed_connection = other.sealed_connection, account.sealed_connection
+    account.save()
+    run = sync(account)
+    assert (run.error_type, run.status) == ("no_key", "skipped")
+    assert "does not open" in run.error
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twenty_people_at_the_button_make_one_run(anna, account):
+    start = threading.Barrier(20)
+    jobs = []
+
+    def press():
+        start.wait()
+        jobs.append(broker.enqueue_fetch_job(anna.user, account))
+        connections.close_all()
+
+    threads = [threading.Thread(target=press) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(jobs)) == 20
+    assert AccountRun.objects.count() == 1
+    assert AccountRun.objects.get().jobs.count() == 20

@@ -1,0 +1,281 @@
+"""Each way to fail: its error_type, and what the person is told."""
+
+import pytest
+
+from accounts.advice import advise
+from accounts.errors import ErrorType
+from mail.models import LedgerEntry
+from mail.queries import account_figures
+from pipeline.models import AccountRun
+from tests.conftest import Mailbox
+from tests.pipeline.test_sync import mail
+from tests.servers.certificates import make_ca
+from tests.servers.dovecot import Dovecot
+from tests.servers.ports import free_port
+from tests.servers.scripted import Drop, Hang, ScriptedImap
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def scripted():
+    with ScriptedImap() as server:
+        yield server
+
+
+@pytest.fixture
+def scripted_account(connect, scripted):
+    return connect(Mailbox(scripted), security="none")
+
+
+def say(*lines: bytes):
+    """A script that answers with these lines, the tag put in for TAG."""
+
+    def script(session, tag, rest):
+        session.say(*(line.replace(b"TAG", tag) for line in lines))
+        return True
+
+    return script
+
+
+def drop(session, tag, rest):
+    raise Drop
+
+
+def hang(session, tag, rest):
+    raise Hang
+
+
+def test_every_error_type_has_a_sentence_and_a_next_step():
+    for error_type in ErrorType:
+        advice = advise(error_type)
+        assert advice.sentence.endswith(".") and advice.next_step.endswith(".")
+
+
+def test_a_wrong_password(mailbox, connect, sync):
+    run = sync(connect(mailbox, secret="something else"))
+    assert (run.status, run.error_type) == ("failed", "invalid_credentials")
+    assert run.error == "The server refuses this login and password."
+    assert run.next_step
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls", "none"])
+def test_all_three_kinds_of_security_sync(security, mailbox, connect, sync):
+    mailbox.append(mail(security))
+    assert sync(connect(mailbox, security=security)).emails_fetched == 1
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_certificate_of_an_unknown_ca_gets_no_password(security, mailbox, connect, sync, tmp_path):
+    stranger = make_ca(tmp_path, name="stranger")
+    for ca_pem in ("", stranger.ca_file.read_text()):
+        account = connect(mailbox, name=f"with {len(ca_pem)}", security=security, ca_pem=ca_pem)
+        assert sync(account).error_type == "tls_failed"
+
+
+@pytest.mark.parametrize("trouble", [{"host": "elsewhere.example"}, {"expired": True}])
+def test_a_certificate_for_another_host_or_expired(trouble, authority, tmp_path, connect, sync):
+    certificate, key = authority.issue("odd", **trouble)
+    settings = f"ssl_cert = <{certificate}\nssl_key = <{key}"
+    with Dovecot(tmp_path, authority, settings=settings) as server:
+        assert sync(connect(Mailbox(server))).error_type == "tls_failed"
+
+
+def test_a_stripped_starttls_gets_no_password(scripted, connect, sync):
+    run = sync(connect(Mailbox(scripted), security="starttls"))
+    assert run.error_type == "tls_failed"
+    assert not [line for line in scripted.commands if b"LOGIN" in line or b"AUTHENTICATE" in line]
+
+
+def test_nobody_listens(mailbox, connect, sync):
+    assert sync(connect(mailbox, port=free_port())).error_type == "connection_refused"
+
+
+def test_a_host_that_does_not_exist(mailbox, connect, sync):
+    assert sync(connect(mailbox, host="no-such-host.invalid")).error_type == "dns_failed"
+
+
+@pytest.mark.parametrize(
+    ("command", "script", "error_type"),
+    [
+        ("LOGIN", drop, "connection_reset"),
+        ("LOGIN", say(b"TAG NO no"), "auth_failed"),
+        ("LOGIN", say(b"TAG NO [UNAVAILABLE] later"), "temporarily_unavailable"),
+        ("LOGIN", say(b"TAG NO [AUTHENTICATIONFAILED] no"), "invalid_credentials"),
+        ("LOGIN", say(b"TAG NO [EXPIRED] renew"), "needs_reauth"),
+        ("LOGIN", say(b"* BYE [UNAVAILABLE] bye", b"TAG NO bye"), "temporarily_unavailable"),
+        ("LIST", drop, "connection_reset"),
+        ("LIST", say(b"TAG OK nothing"), "protocol_error"),
+        ("LIST", say(b"* LIST (\\Odd", b"TAG OK done"), "protocol_error"),
+        ("LIST", say(b"TAG NO not now"), "protocol_error"),
+        ("EXAMINE", say(b"TAG NO [NOPERM] not yours"), "mailbox_gone"),
+        ("EXAMINE", say(b"* 1 EXISTS", b"TAG OK [READ-ONLY] done"), "protocol_error"),
+    ],
+)
+def test_what_a_server_says_decides_the_error_type(
+    command, script, error_type, scripted, scripted_account, sync
+):
+    scripted.append("", "INBOX", mail("one"))
+    scripted.scripts[command] = script
+    run = sync(scripted_account)
+    assert (run.status, run.error_type) == ("failed", error_type)
+    assert run.error and run.next_step
+
+
+def test_a_greeting_of_bye(scripted, scripted_account, sync):
+    scripted.greeting = b"* BYE too busy"
+    assert sync(scripted_account).error_type == "temporarily_unavailable"
+
+
+@pytest.mark.parametrize("command", ["LOGIN", "LIST", "FETCH"])
+def test_a_server_that_never_answers_ends_at_the_runs_time(command, scripted, scripted_account, sync):
+    scripted.append("", "INBOX", mail("one"))
+    scripted.scripts[command] = hang
+    assert sync(scripted_account, timeout_seconds=1).error_type == "timeout"
+
+
+def test_a_server_that_trickles_ends_at_the_runs_time(scripted, scripted_account, sync):
+    def trickle(session, tag, rest):
+        while not scripted.over.wait(0.05):
+            session.send(b"*")
+        return True
+
+    scripted.scripts["LIST"] = trickle
+    assert sync(scripted_account, timeout_seconds=1).error_type == "timeout"
+
+
+def test_time_that_runs_out_after_a_stored_batch_is_a_success(scripted, scripted_account, sync, monkeypatch):
+    monkeypatch.setattr("mail.fetch.BATCH_MAILS", 1)
+    for number in range(3):
+        scripted.append("", "INBOX", mail(str(number)))
+
+    def hang_at_the_second(session, tag, rest):
+        if b"BODY" in rest and sum(b"BODY" in line for line in scripted.commands) > 1:
+            raise Hang
+        return False
+
+    scripted.scripts["FETCH"] = hang_at_the_second
+    run = sync(scripted_account, timeout_seconds=1)
+    assert (run.status, run.emails_fetched) == ("success", 1)
+    assert account_figures(scripted_account).pending == 2
+
+
+def test_a_folder_that_refuses_to_open_does_not_stop_the_others(scripted, scripted_account, sync):
+    scripted.create("", "Refused")
+    scripted.append("", "INBOX", mail("one"))
+    scripted.scripts["EXAMINE"] = lambda session, tag, rest: (
+        b"Refused" in rest and say(b"TAG NO no")(session, tag, rest)
+    )
+    run = sync(scripted_account)
+    assert (run.status, run.error_type, run.emails_fetched) == ("failed", "mailbox_gone", 1)
+
+
+def without_body(session, number, uid):
+    session.say(b"* %d FETCH (UID %d BODY[] NIL)" % (number, uid))
+
+
+def broken_answer(session, number, uid):
+    session.say(b"* %d FETCH (UID %d BODY[" % (number, uid))
+
+
+def lost_connection(session, number, uid):
+    raise Drop
+
+
+def no_answer(session, number, uid):
+    pass
+
+
+@pytest.mark.parametrize("poison", [without_body, broken_answer, lost_connection, no_answer])
+def test_a_mail_that_cannot_be_had_is_quarantined_after_five_runs(poison, scripted, scripted_account, sync):
+    for number in range(4):
+        scripted.append("", "INBOX", mail(str(number)))
+
+    def fetch(session, tag, rest):
+        if b"BODY" not in rest:
+            return False
+        wanted = [uid for uid in session.box.mails if _in(rest, uid)]
+        for uid in wanted:
+            if uid == 3:
+                poison(session, uid, uid)
+            else:
+                session.say_fetch(uid, uid, session.box.mails[uid], b"BODY.PEEK[]")
+        session.ok(tag)
+        return True
+
+    scripted.scripts["FETCH"] = fetch
+    for attempt in range(1, 6):
+        assert sync(scripted_account).status == "success"
+        entry = LedgerEntry.objects.get(uid=3)
+        assert (entry.attempts, entry.error_type) == (attempt, "unfetchable")
+        assert account_figures(scripted_account).stored == 3
+    assert (entry.state, entry.reason) == ("quarantined", "unfetchable")
+    scripted.commands.clear()
+    sync(scripted_account)
+    assert not [line for line in scripted.commands if b"BODY" in line]
+
+
+def _in(rest: bytes, uid: int) -> bool:
+    from tests.servers.scripted import _wanted
+
+    return _wanted(rest.split()[1], uid)
+
+
+def test_a_server_that_is_lost_is_no_mails_fault(scripted, scripted_account, sync):
+    scripted.append("", "INBOX", mail("one"))
+
+    def drop_and_stay_away(session, tag, rest):
+        if b"BODY" not in rest:
+            return False
+        scripted.scripts["LOGIN"] = drop
+        raise Drop
+
+    scripted.scripts["FETCH"] = drop_and_stay_away
+    assert sync(scripted_account).error_type == "connection_reset"
+    assert LedgerEntry.objects.get().attempts == 0
+
+
+def test_a_literal_beyond_the_limit_is_not_read(scripted, scripted_account, sync, settings):
+    settings.MAILHELPER_MAX_MAIL_BYTES = 1_000
+    scripted.append("", "INBOX", mail("liar"))
+
+    def lie(session, tag, rest):
+        if b"BODY" not in rest:
+            return False
+        session.say(b"* 1 FETCH (UID 1 BODY[] {5000000000}")
+        raise Hang
+
+    scripted.scripts["FETCH"] = lie
+    assert sync(scripted_account).status == "success"
+    assert LedgerEntry.objects.get().attempts == 1
+
+
+def test_answers_without_flags_or_dates_are_taken(scripted, scripted_account, sync):
+    scripted.append("", "INBOX", mail("one"))
+
+    def bare(session, tag, rest):
+        if b"BODY" in rest:
+            return False
+        session.say(b"* 1 FETCH (UID 1 RFC822.SIZE 60 INTERNALDATE NIL)", b"* 2 EXPUNGE", b"* 1 RECENT")
+        session.ok(tag)
+        return True
+
+    scripted.scripts["FETCH"] = bare
+    assert sync(scripted_account).emails_fetched == 1
+
+
+def test_fewer_answers_than_mails_mark_nothing_as_gone(scripted, scripted_account, sync):
+    for number in range(3):
+        scripted.append("", "INBOX", mail(str(number)))
+    sync(scripted_account)
+    scripted.scripts["FETCH"] = say(b"* 1 FETCH (UID 1 FLAGS ())", b"TAG OK done")
+    sync(scripted_account)
+    sums = account_figures(scripted_account)
+    assert (sums.on_server, sums.stored, sums.gone) == (3, 3, 0)
+
+
+def test_the_servers_words_are_kept_only_sealed(scripted, scripted_account, sync):
+    scripted.scripts["LOGIN"] = say(b"TAG NO a very odd word: xylophone")
+    run = AccountRun.objects.get(pk=sync(scripted_account).run_id)
+    assert run.sealed_evidence
+    assert "xylophone" not in repr(vars(run))

@@ -1,0 +1,26 @@
+"""The real settings, with a data folder of each test process's own and a cheap password hash."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_home = Path(tempfile.mkdtemp(prefix="mailhelper-tests-"))
+atexit.register(shutil.rmtree, _home, ignore_errors=True)
+os.environ |= {
+    "MAILHELPER_VAR": str(_home / "var"),
+    "MAILHELPER_WORKER_KEY": "",
+    "MAILHELPER_WORKER_KEY_FILE": str(_home / "keys" / "worker.key"),
+    "DATABASE_URL": f"sqlite:///{_home / 'var' / 'mailhelper.sqlite3'}",
+    "REDIS_URL": "",
+    "DEBUG": "0",
+    "MAILHELPER_SECURE_COOKIES": "0",
+}
+
+from mailhelper.settings import *  # noqa: E402, F403
+from mailhelper.settings import DATABASES, VAR, Cost  # noqa: E402
+
+# A file: the in-memory default is shared by threads and answers "table is locked" at once.
+DATABASES["default"]["TEST"] = {"NAME": str(VAR / "test.sqlite3")}
+MAILHELPER_ARGON2_COST = Cost(memory=64, passes=1, lanes=1)
