@@ -199,8 +199,8 @@ def replace_connection(
 
 def _clean_label(label: str) -> str:
     label = " ".join(label.split())
-    if not label or len(label) > 100:
-        raise UsageError("An account needs a name of 1 to 100 characters.")
+    if not label or len(label) > 100 or not label.isprintable():
+        raise UsageError("An account needs a name of 1 to 100 characters, none of them a control character.")
     return label
 
 
@@ -220,8 +220,8 @@ def _check_connection(security: str, connection: Connection) -> None:
 def checked_ca(pem: str) -> str:
     """The same text. Raises UsageError when it holds no certificate."""
     try:
-        ssl.create_default_context(cadata=pem)
-    except ssl.SSLError as error:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: letters beyond ASCII
         raise UsageError("The CA file holds no certificate in PEM form.") from error
     return pem
 

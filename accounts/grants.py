@@ -1,6 +1,7 @@
 """Who may open an account's key without its owner, for how long, and how that ends."""
 
 import base64
+from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -52,8 +53,7 @@ def rotate_worker_key() -> int:
         raise UsageError("MAILHELPER_WORKER_KEY is set in the environment: rotate it there, in a key file.")
     old, new = worker_key_pair(), vault.new_key_pair()
     with transaction.atomic():
-        usable = [grant for grant in valid_grants() if grant.worker_key.public_key == old.public]
-        opened = [(grant, _open(grant, old.private)) for grant in usable]
+        opened = list(_opened(valid_grants(), old.private))
         WorkerKey.objects.filter(retired_at=None).update(retired_at=timezone.now())
         current = WorkerKey.objects.create(public_key=new.public)
         for grant, key in opened:
@@ -64,6 +64,15 @@ def rotate_worker_key() -> int:
         )
         keyfile.replace(settings.MAILHELPER_WORKER_KEY_FILE, base64.b64encode(new.private))
     return len(opened)
+
+
+def _opened(grants, private: bytes) -> Iterator[tuple[KeyGrant, bytes]]:
+    """Each grant that this private key opens, with the account's key."""
+    for row in grants:
+        try:
+            yield row, _open(row, private)
+        except SealBroken:
+            continue
 
 
 def grant(account: MailAccount, key: bytes, purpose: GrantPurpose) -> KeyGrant:
@@ -89,9 +98,8 @@ def revoke(grants) -> int:
 
 
 def valid_grants():
-    return KeyGrant.objects.filter(revoked_at=None, expires_at__gt=timezone.now()).select_related(
-        "worker_key"
-    )
+    running = KeyGrant.objects.filter(revoked_at=None, expires_at__gt=timezone.now())
+    return running.filter(worker_key__retired_at=None).select_related("worker_key")
 
 
 def open_account_key(account: MailAccount, grant_id: UUID | None) -> bytes:

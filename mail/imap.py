@@ -230,6 +230,7 @@ class _Client(IMAPClient):
                 if position == len(addresses):
                     raise
         self._guard.watch(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # AUTHENTICATE would wait 40 ms for an ACK
         sock.settimeout(SILENCE_SECONDS)
         return self._context.wrap_socket(sock, server_hostname=self.host) if self.ssl else sock
 

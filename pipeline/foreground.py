@@ -14,7 +14,7 @@ from pipeline.models import RunStatus
 from pipeline.queries import JobReport
 
 LOOK_SECONDS = 0.25
-TEND_SECONDS = 10
+TEND_SECONDS = 2
 
 Watch = Callable[[list[JobReport]], None]
 

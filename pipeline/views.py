@@ -93,7 +93,7 @@ class Card:
 
     @property
     def sizes(self) -> str:
-        return f"{megabytes(self.run.bytes_done)} of {megabytes(self.run.bytes_total or 0)}"
+        return f"{self.run.bytes_done / 1_000_000:.1f} of {megabytes(self.run.bytes_total or 0)}"
 
     @property
     def accounted(self) -> int:
@@ -227,8 +227,9 @@ def _accounts(count: int, total: int, one: str, several: str) -> str:
 
 def _seconds(seconds: float) -> str:
     if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
 
 
 def _notice(account: MailAccount) -> str:

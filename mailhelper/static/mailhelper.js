@@ -6,14 +6,17 @@
   const headline = () => document.getElementById("headline").textContent;
   let shown = "";
   let said = headline();
-  let open = [];
+  const open = new Set();
 
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     if (!detail.target.isConnected) return;
     const next = detail.xhr.responseText.replace(csrfInputs, "");
     if (next === shown) detail.shouldSwap = false;
     shown = next;
-    open = [...document.querySelectorAll("#panel details[open]")].map((details) => details.id);
+    for (const details of document.querySelectorAll("#panel details")) {
+      if (details.open) open.add(details.id);
+      else open.delete(details.id);
+    }
   });
 
   document.addEventListener("htmx:afterSwap", () => {

@@ -84,7 +84,7 @@ def test_no_control_character_survives_anywhere():
     controls = bytes(sorted({*range(32), 127} - {10, 13}))
     name = b"A" + controls + b"B"
     raw = b"From: " + name + b" <a@beispiel.example>\r\nSubject: " + name + b"\r\nMessage-ID: <" + name
-    raw += b">\r\nContent-Type: application/pdf; name=\"" + name + b"\"\r\n\r\n" + controls
+    raw += b'>\r\nContent-Type: application/pdf; name="' + name + b'"\r\n\r\n' + controls
     envelope = parse_message(raw)
     shown = [envelope.subject, envelope.sender[0].name, envelope.message_id, *envelope.attachments]
     assert all(text.isprintable() and text[0] == "A" and text[-1] == "B" for text in shown)

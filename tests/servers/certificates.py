@@ -87,10 +87,12 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _names(host: str) -> list[x509.GeneralName]:
-    names: list[x509.GeneralName] = [x509.DNSName(host)]
     if host == "localhost":
-        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-    return names
+        return [x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    try:
+        return [x509.IPAddress(ipaddress.ip_address(host))]
+    except ValueError:
+        return [x509.DNSName(host)]
 
 
 def _usage(**granted: bool) -> x509.KeyUsage:

@@ -56,13 +56,15 @@ class ScriptedImap:
         scripted = self
 
         class Handler(socketserver.StreamRequestHandler):
+            disable_nagle_algorithm = True
+
             def handle(self):
                 Session(scripted, self.rfile, self.wfile).converse()
 
         self._server = socketserver.ThreadingTCPServer((self.host, 0), Handler)
         self._server.daemon_threads = True
         self.imap_port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *exception):

@@ -1,0 +1,212 @@
+"""The commands that scripts rely on, run as processes against a real Dovecot."""
+
+import mailbox as mailbox_module
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import Mailbox
+from tests.installation import BASE, Installation
+from tests.pipeline.test_sync import mail
+from tests.servers.scripted import Box, Mail, ScriptedImap
+
+PHASES = {"connect", "folder_list", "fetch", "parse", "save", "process", "disconnect"}
+
+
+@pytest.fixture
+def house(tmp_path):
+    """An installation with anna in it."""
+    house = Installation(tmp_path)
+    house.manage("add_user", "anna@example.org")
+    return house
+
+
+def until(truth, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (found := truth()):
+        assert time.monotonic() < deadline, "it never became true"
+        time.sleep(0.05)
+    return found
+
+
+def test_a_thousand_mails_in_three_folders_are_accounted_for_and_come_back(house, mailbox, tmp_path):
+    sent = {}
+    for folder, count in (("INBOX", 500), ("Archiv", 300), ("Vereine/Chor", 200)):
+        raws = [mail(f"{folder} {number}", "ü" * number) for number in range(count)]
+        if folder != "INBOX":
+            mailbox.create(folder)
+        mailbox.server.append_many(mailbox.login, folder, raws)
+        sent[folder] = raws
+    house.add_account(mailbox)
+    report = house.json("sync_all", "--user", "anna@example.org")
+    [account] = report["accounts"]
+    assert report["status"] == account["status"] == report["jobs"][0]["status"] == "success"
+    assert (account["emails_fetched"], account["emails_processed"]) == (1000, 0)
+    assert account["phases"].keys() == PHASES and account["error_type"] is None
+    [ledger] = house.json("ledger", "--user", "anna@example.org")["accounts"]
+    assert {folder["name"]: (folder["on_server"], folder["stored"]) for folder in ledger["folders"]} == {
+        "INBOX": (500, 500),
+        "Archiv": (300, 300),
+        "Vereine/Chor": (200, 200),
+    }
+    assert all(folder["as_of"] for folder in ledger["folders"])
+    house.manage("export_mail", "anna@example.org", str(tmp_path / "out"))
+    exported = {
+        folder: sorted(path.read_bytes() for path in (tmp_path / "out/GMX" / name / "cur").iterdir())
+        for folder, name in (("INBOX", "INBOX"), ("Archiv", "Archiv"), ("Vereine/Chor", "Vereine_Chor"))
+    }
+    assert exported == {folder: sorted(raws) for folder, raws in sent.items()}
+
+
+def test_sync_all_says_which_accounts_failed_and_exits_with_1(house, dovecot):
+    good, bad, locked = Mailbox(dovecot), Mailbox(dovecot), Mailbox(dovecot)
+    good.append(mail("one"))
+    house.add_account(good, "--background", name="Good")
+    house.add_account(bad, "--background", name="Bad", MAILHELPER_IMAP_PASSWORD="wrong")
+    house.add_account(locked, name="Locked")
+    report = house.json("sync_all", status=1, MAILHELPER_PASSWORD="")
+    assert report["status"] == "partial_failure"
+    assert {a["name"]: (a["status"], a["error_type"], a["emails_fetched"]) for a in report["accounts"]} == {
+        "Good": ("success", None, 1),
+        "Bad": ("failed", "invalid_credentials", 0),
+        "Locked": ("skipped", "no_key", 0),
+    }
+    assert all(a["error"] for a in report["accounts"] if a["status"] != "success")
+    assert "grants" in house.manage("sync_all", "--account", "locked", status=1, MAILHELPER_PASSWORD="")
+    assert house.json("sync_all", "--account", "Good")["status"] == "success"
+
+
+def test_sync_all_without_an_account_exits_with_1_and_wrong_usage_with_2(house):
+    report = house.json("sync_all", status=1)
+    assert report == {"status": "failed", "jobs": [], "accounts": []}
+    assert "add_account" in house.manage("sync_all", status=1)
+    for wrong in (["--max-mails", "0"], ["--jobs", "none"], ["--user", "nobody@example.org"], ["--nonsense"]):
+        assert "Traceback" not in house.manage("sync_all", *wrong, status=2)
+
+
+def test_limits_leave_the_rest_pending(house, mailbox):
+    for number in range(3):
+        mailbox.append(mail(str(number)))
+    house.add_account(mailbox, "--background")
+    assert house.json("sync_all", "--max-mails", "2")["accounts"][0]["emails_fetched"] == 2
+    [folder] = house.json("ledger")["accounts"][0]["folders"]
+    assert (folder["on_server"], folder["stored"], folder["pending"]) == (3, 2, 1)
+
+
+def test_the_ledger_names_folders_only_to_those_who_hold_a_key(house, mailbox):
+    mailbox.append(mail("one"))
+    house.add_account(mailbox)
+    house.json("sync_all", "--user", "anna@example.org")
+    [folder] = house.json("ledger")["accounts"][0]["folders"]
+    assert folder["name"] is None
+    assert f"folder-{folder['id']}" in house.manage("ledger")
+    assert house.json("ledger", "--user", "anna@example.org")["accounts"][0]["folders"][0]["name"] == "INBOX"
+    house.manage("grants", "anna@example.org", "--background")
+    assert house.json("ledger")["accounts"][0]["folders"][0]["name"] == "INBOX"
+    house.manage("grants", "anna@example.org", "--revoke")
+    assert house.json("ledger")["accounts"][0]["folders"][0]["name"] is None
+
+
+def test_export_keeps_flags_and_stays_inside_its_directory(house, tmp_path):
+    names = [
+        b"INBOX",
+        b"..",
+        b"../up",
+        b"a/../../b",
+        b"/etc",
+        b"con*?",
+        b".hidden",
+        b"Twin",
+        b"twin",
+        b"x\x01",
+    ]
+    flags = [b"\\Seen", b"\\Flagged", b"$Forwarded"]
+    with ScriptedImap() as server:
+        server.boxes = {name: Box({1: Mail(mail(name.hex()), flags)}) for name in names}
+        house.add_account(Mailbox(server), name="../escape")
+        house.json("sync_all", "--user", "anna@example.org")
+    out = tmp_path / "deep" / "out"
+    house.manage("export_mail", "anna@example.org", str(out))
+    written = {path for path in tmp_path.rglob("*mailhelper:2,*")}
+    assert len(written) == len(names)
+    [account] = out.iterdir()
+    assert all(path.relative_to(account).parts[1:2] == ("cur",) for path in written)
+    [message] = mailbox_module.Maildir(account / "INBOX")
+    assert message.get_flags() == "FSa"
+    assert (account / "INBOX" / "dovecot-keywords").read_text() == "0 $Forwarded\n"
+    assert "not an empty directory" in house.manage("export_mail", "anna@example.org", str(out), status=2)
+
+
+def test_export_with_the_wrong_password_writes_nothing(house, tmp_path):
+    out = tmp_path / "out"
+    house.manage("export_mail", "anna@example.org", str(out), status=1, MAILHELPER_PASSWORD="wrong")
+    assert not out.exists()
+
+
+def test_workers_sync_what_the_queue_holds(house, mailbox):
+    mailbox.append(mail("one"))
+    house.add_account(mailbox)
+    worker = house.start("run_huey")
+    try:
+        report = house.json("sync_all", "--queue", "--user", "anna@example.org")
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=30)
+    assert report["accounts"][0]["emails_fetched"] == 1
+
+
+def test_a_killed_sync_blocks_nobody_and_costs_at_most_a_batch(house, mailbox):
+    mailbox.server.append_many(mailbox.login, "INBOX", [mail(str(n), "x" * 20_000) for n in range(2_000)])
+    house.add_account(mailbox, "--background")
+    lease = {"MAILHELPER_LEASE_SECONDS": "6"}
+    doomed = house.start("sync_all", **lease)
+
+    def stored():
+        folders = house.json("ledger")["accounts"][0]["folders"]
+        return folders and folders[0]["stored"]
+
+    before = until(stored)
+    doomed.send_signal(signal.SIGKILL)
+    doomed.communicate()
+    assert before < 2_000, "the kill came too late to show anything"
+    report = house.json("sync_all", **lease)
+    assert report["accounts"][0]["status"] == "success"
+    [folder] = house.json("ledger")["accounts"][0]["folders"]
+    assert (folder["on_server"], folder["stored"], folder["pending"]) == (2_000, 2_000, 0)
+
+
+def test_ctrl_c_gives_the_run_back_at_once(house, mailbox):
+    mailbox.server.append_many(mailbox.login, "INBOX", [mail(str(n), "x" * 20_000) for n in range(2_000)])
+    house.add_account(mailbox, "--background")
+    stopped = house.start("sync_all")
+    until(lambda: house.json("ledger")["accounts"][0]["folders"])
+    stopped.send_signal(signal.SIGINT)
+    out, err = stopped.communicate(timeout=30)
+    assert stopped.returncode == 130 and "Traceback" not in out + err
+    assert house.json("sync_all")["accounts"][0]["status"] == "success"
+
+
+def test_five_thousand_mails_of_20_kb_stay_under_200_mb(house, mailbox):
+    raws = [mail(str(number), f"{number:06} " * 2_857) for number in range(5_000)]
+    mailbox.server.append_many(mailbox.login, "INBOX", raws)
+    del raws
+    house.add_account(mailbox, "--background")
+    program = (
+        "import resource, sys; from django.core.management import execute_from_command_line as run\n"
+        "run(['manage.py', 'sync_all'])\n"
+        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=BASE,
+        env=house.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "5000 mails" in done.stdout
+    assert int(done.stdout.split("peak ")[1]) < 200_000  # kB
