@@ -98,6 +98,17 @@ GMAIL_ARCHIVE = (
     "a mail without a label is missing here."
 )
 
+NO_WORKER = Advice(
+    "No worker is taking this up.",
+    "Start one on the machine that runs mailhelper: manage.py run_huey.",
+)
+
+
+def unexplained(count: int) -> Advice:
+    return Advice(
+        f"The server's count and the ledger differ by {abs(count)}.", "Fetch again; if it stays, report it."
+    )
+
 
 def advise(error_type: str, facts: dict | None = None) -> Advice | None:
     """The sentence and the next step for an error_type; None when there is no error."""

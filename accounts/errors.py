@@ -70,7 +70,7 @@ class VaultError(MailhelperError):
 
 class WrongPassword(VaultError):
     def __init__(self):
-        super().__init__("The e-mail address or the password is wrong.")
+        super().__init__("This address and password do not belong together.")
 
 
 class WrongRecoveryKey(VaultError):

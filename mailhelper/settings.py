@@ -146,7 +146,6 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = VAR / "static"
 STATICFILES_DIRS = [BASE_DIR / "mailhelper" / "static"]
 WHITENOISE_USE_FINDERS = True  # nothing to collect before the first start
 
@@ -156,5 +155,9 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"mailhelper": {"level": "INFO"}, "huey": {"level": "WARNING"}},
+    "loggers": {
+        "mailhelper": {"level": "INFO"},
+        # With a handler of its own, or the consumer adds one and prints each line twice.
+        "huey": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
+    },
 }

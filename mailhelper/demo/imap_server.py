@@ -20,7 +20,7 @@ from imapclient import IMAPClient
 from imapclient.imap_utf7 import encode as folder_bytes
 
 from mailhelper.demo.mails import DemoFolder, DemoMailbox
-from pipeline.processes import HOST, end, free_port, launch
+from pipeline.processes import HOST, end, launch
 
 START_SECONDS = 15
 STOP_SECONDS = 3

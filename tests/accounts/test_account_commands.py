@@ -237,7 +237,7 @@ def test_a_missing_secret_is_asked_for_by_its_variable(secrets, variable):
 
 def test_a_wrong_password_adds_no_account(secrets):
     secrets.setenv("MAILHELPER_PASSWORD", "not hers")
-    assert_refused("The e-mail address or the password is wrong", add_account, status=1)
+    assert_refused("This address and password do not belong together", add_account, status=1)
 
 
 def test_a_ca_file_that_is_not_there_is_refused(secrets, tmp_path):

@@ -138,7 +138,7 @@ def test_a_known_an_unknown_and_a_switched_off_address_cost_the_same_derivation(
     with pytest.raises(WrongPassword) as refused:
         actions.unlock_by_address(who, "wrong, whoever it is")
     assert costs == [vault.Cost(memory=64, passes=1, lanes=1)]
-    assert str(refused.value) == "The e-mail address or the password is wrong."
+    assert str(refused.value) == "This address and password do not belong together."
 
 
 def test_a_changed_password_opens_the_same_keys_and_the_old_one_nothing(anna):

@@ -7,7 +7,7 @@ from django.urls import reverse
 from accounts import unlocked
 
 pytestmark = pytest.mark.django_db
-WRONG = "The e-mail address or the password is wrong."
+WRONG = "This address and password do not belong together."
 
 
 def sign_in(client, email, password, **fields):

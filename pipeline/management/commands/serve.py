@@ -15,7 +15,7 @@ class Command(Door):
     )
 
     def add_arguments(self, parser):
-        parser.add_argument("--port", type=int, default=8000, help="another one is taken when it is busy (8000)")
+        parser.add_argument("--port", type=int, default=8000, help="another one when it is taken (8000)")
 
     def handle(self, port, **options):
         processes.stop_like_ctrl_c()

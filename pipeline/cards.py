@@ -1,0 +1,162 @@
+"""What the overview shows of an account: its state in a word, its figures, what to do."""
+
+import shlex
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.contrib.humanize.templatetags.humanize import intcomma
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.advice import GMAIL_ARCHIVE, NO_WORKER, Advice, unexplained
+from accounts.models import MailAccount
+from mail.queries import AccountFigures, account_figures
+from pipeline.broker import PipelineBroker
+from pipeline.console import PHASE_WORDS, megabytes
+from pipeline.models import RunStatus
+from pipeline.queries import HealthReport
+
+PATIENCE = timedelta(seconds=15)
+NEEDS_A_PERSON = ("failed", "skipped", "unexplained", "stuck")
+WORDS = {
+    "new": "New",
+    "syncing": "Syncing",
+    "stuck": "Waiting",
+    "ok": "OK",
+    "unexplained": "Check",
+    "failed": "Failed",
+    "skipped": "Skipped",
+    "cancelled": "Stopped",
+}
+PHASES = {
+    "connect": "Connect",
+    "folder_list": "Compare folders",
+    "fetch": "Fetch",
+    "parse": "Read",
+    "save": "Seal",
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    account: MailAccount
+    health: HealthReport
+    figures: AccountFigures
+    notice: str
+    stuck: bool
+
+    @property
+    def run(self):
+        return self.health.last_run
+
+    @property
+    def state(self) -> str:
+        """What the badge shows, as a key of WORDS."""
+        if self.run is None:
+            return "new"
+        if self.run.active:
+            return "stuck" if self.stuck else "syncing"
+        if self.run.status != RunStatus.SUCCESS:
+            return self.run.status
+        return "unexplained" if self.figures.unexplained else "ok"
+
+    @property
+    def word(self) -> str:
+        return "No key" if self.run and self.run.error_type == "no_key" else WORDS[self.state]
+
+    @property
+    def advice(self) -> Advice | None:
+        if self.state == "stuck":
+            return NO_WORKER
+        if self.state == "unexplained":
+            return unexplained(self.figures.unexplained)
+        return Advice(self.run.error, self.run.next_step) if self.state in NEEDS_A_PERSON else None
+
+    @property
+    def doing(self) -> str:
+        if self.run.status == RunStatus.PENDING:
+            return "Waiting for a worker"
+        return PHASE_WORDS[self.run.phase].capitalize()
+
+    @property
+    def sizes(self) -> str:
+        return f"{self.run.bytes_done / 1_000_000:.1f} of {megabytes(self.run.bytes_total or 0)}"
+
+    @property
+    def accounted(self) -> int:
+        return self.figures.on_server - max(self.figures.unexplained, 0)
+
+    @property
+    def took(self) -> str:
+        return _seconds(self.run.duration) if self.run and self.run.duration is not None else ""
+
+    @property
+    def phases(self) -> list[tuple[str, str]]:
+        spent = self.run.phases
+        return [(word, _seconds(spent[phase])) for phase, word in PHASES.items() if phase in spent]
+
+
+def overview_of(user) -> dict:
+    """Everything the overview shows of one person's accounts."""
+    reports = {report.account_id: report for report in PipelineBroker().get_account_health(user)}
+    stuck = _stuck_accounts(user)
+    cards = [
+        Card(account, reports[account.pk], account_figures(account), _notice(account), account.pk in stuck)
+        for account in user.mail_accounts.all()
+    ]
+    return {
+        "cards": cards,
+        "headline": _headline(cards),
+        "needy": [card for card in cards if card.state in NEEDS_A_PERSON],
+        "syncing": any(card.state == "syncing" for card in cards),
+        "polling": any(card.run and card.run.active for card in cards),
+        "accounted": sum(card.accounted for card in cards),
+        "on_server": sum(card.figures.on_server for card in cards),
+        "pending": sum(card.figures.pending for card in cards),
+        "address": shlex.quote(user.email),
+    }
+
+
+def _stuck_accounts(user) -> set:
+    """Accounts whose run no worker has taken up, or whose worker is gone."""
+    now = timezone.now()
+    waiting = Q(runs__status=RunStatus.PENDING, runs__run_after__lt=now - PATIENCE)
+    abandoned = Q(runs__status=RunStatus.RUNNING, runs__lease_until__lt=now - PATIENCE)
+    return set(user.mail_accounts.filter(waiting | abandoned).values_list("pk", flat=True))
+
+
+def _headline(cards: list[Card]) -> str:
+    """In plain words, whether all is well."""
+    states = [card.state for card in cards]
+    needy = sum(state in NEEDS_A_PERSON for state in states)
+    pending = sum(card.figures.pending for card in cards)
+    if not cards:
+        return "No account yet"
+    if "syncing" in states:
+        return "Syncing…"
+    if needy:
+        return _accounts(needy, len(cards), "needs you", "need you")
+    if "new" in states:
+        return _accounts(states.count("new"), len(cards), "is new", "are new")
+    if pending:
+        return f"{intcomma(pending)} {'mails are' if pending > 1 else 'mail is'} still to fetch"
+    return _accounts(len(cards), len(cards), "is in sync", "are in sync")
+
+
+def _accounts(count: int, total: int, one: str, several: str) -> str:
+    if total == 1:
+        return f"Your account {one}"
+    if count == total:
+        return f"All {total} accounts {several}"
+    return f"One of {total} accounts {one}" if count == 1 else f"{count} of {total} accounts {several}"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def _notice(account: MailAccount) -> str:
+    return GMAIL_ARCHIVE if account.provider == "gmail" else ""
