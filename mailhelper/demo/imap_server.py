@@ -59,8 +59,12 @@ class _Server:
     def _write_arguments(self) -> None:
         """pymap reads its arguments from this file, so that `ps` shows no password."""
         arguments = (
-            f"--host={HOST}", f"--port={self.port}", "--no-tls", "dict",
-            f"--demo-user={self.mailbox.login}", f"--demo-password={self.password}",
+            f"--host={HOST}",
+            f"--port={self.port}",
+            "--no-tls",
+            "dict",
+            f"--demo-user={self.mailbox.login}",
+            f"--demo-password={self.password}",
         )
         self.arguments_path.touch(mode=0o600)
         self.arguments_path.write_text("\n".join(arguments) + "\n", encoding="utf-8")

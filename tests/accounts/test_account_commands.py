@@ -291,7 +291,7 @@ def test_replace_holds_to_the_same_rules(anna, secrets):
     assert_refused("travel readable", add_account, "--replace", security="none")
     assert_refused("is not a port", add_account, "--replace", port=0)
     secrets.setenv("MAILHELPER_PASSWORD", "not hers")
-    assert_refused("password is wrong", add_account, "--replace", status=1)
+    assert_refused("do not belong together", add_account, "--replace", status=1)
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_grants_refuses_clearly(anna, secrets):
     assert_refused("There is no person", run, "grants", "nobody@example.org")
     assert_refused("has no account named Work", run, "grants", "anna@example.org", "--account=Work")
     secrets.setenv("MAILHELPER_PASSWORD", "not hers")
-    assert_refused("password is wrong", run, "grants", "anna@example.org", "--background", status=1)
+    assert_refused("do not belong together", run, "grants", "anna@example.org", "--background", status=1)
 
 
 def test_grants_of_a_person_without_accounts_says_so(anna):
@@ -436,7 +436,7 @@ def test_an_operator_adds_a_person_and_an_account_from_the_shell(house):
     status, out, err = house.manage(*connect, "--background", **both)
     assert (status, err) == (0, "")
     assert_one_line(house.manage(*connect, **both), 2, "There is already an account named GMX")
-    assert_one_line(house.manage(*connect, **both | {"PASSWORD": "wrong"}), 1, "password is wrong")
+    assert_one_line(house.manage(*connect, **both | {"PASSWORD": "wrong"}), 1, "do not belong together")
     assert_one_line(house.manage(*connect), 2, "Set MAILHELPER_PASSWORD")
     stored = house.stored()
     for word in (PASSWORD, BOX_PASSWORD, GMX["host"], GMX["login"], recovery_key):
