@@ -24,6 +24,7 @@ MAX_BODY = 512 * 1024
 MAX_TEXT = 64 * 1024
 MAX_TEXT_PARTS = 5
 SNIPPET = 200
+SNIPPET_SOURCE = 20 * SNIPPET
 
 _FIELD = re.compile(
     rb"^(from|to|cc|subject|date|message-id)[ \t]*:([^\r\n]*(?:\r*\n[ \t][^\r\n]*)*)", re.I | re.M
@@ -234,8 +235,10 @@ def _snippet(parts: list) -> tuple[str, list[str]]:
         text = _text(part)
         if part.content_type.lower() == "text/html":
             text = _readable(text)
-        inside += [_clean(name)[:MAX_NAME] for name in _UUENCODED.findall(text)]
-        if shown := _clean(_UUENCODED.split(text, maxsplit=1)[0]):
+        if "begin " in text:
+            inside += [_clean(name)[:MAX_NAME] for name in _UUENCODED.findall(text)]
+            text = _UUENCODED.split(text, maxsplit=1)[0]
+        if shown := _clean(text[:SNIPPET_SOURCE]) or _clean(text):
             return shown[:SNIPPET].rstrip(), inside
     return "", inside
 

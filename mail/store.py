@@ -168,9 +168,7 @@ def _reflag(sealer: Sealer, folder: Folder, changes: dict[int, Flags]) -> None:
     entries = list(folder.entries.filter(uidvalidity=folder.uidvalidity, uid__in=changes))
     for entry in entries:
         _set_flags(sealer, folder, entry, changes[entry.uid])
-    LedgerEntry.objects.bulk_update(
-        entries, ["flags", "sealed_keywords", "keywords_index"], batch_size=ROWS_PER_STATEMENT
-    )
+    _update(entries, ["flags", "sealed_keywords", "keywords_index"])
 
 
 def _set_flags(sealer: Sealer, folder: Folder, entry: LedgerEntry, flags: Flags) -> None:
@@ -231,7 +229,7 @@ def pending_mails(account: MailAccount) -> list[PendingMail]:
 
 
 def store_batch(
-    guard: Guard, sealer: Sealer, mails: list[ParsedMail], failed: Iterable[PendingMail] = ()
+    guard: Guard, sealer: Sealer, mails: list[ParsedMail], failed: tuple[PendingMail, ...] = ()
 ) -> None:
     """The checkpoint: bodies, envelopes and ledger rows of one batch, all or none.
 
@@ -253,7 +251,8 @@ def store_batch(
         Message.objects.bulk_create(messages)
         MessageBody.objects.bulk_create(bodies)
         _mark_stored({entry_id: ids[index] for entry_id, index in index_of.items()})
-        _mark_failed(failed)
+        if failed:
+            _mark_failed(failed)
 
 
 def _raw_index(sealer: Sealer, raw: bytes) -> bytes:
@@ -302,10 +301,17 @@ def _mark_stored(message_ids: dict[int, UUID]) -> None:
     entries = list(LedgerEntry.objects.filter(pk__in=message_ids))
     for entry in entries:
         entry.state, entry.message_id, entry.error_type = EntryState.STORED, message_ids[entry.pk], ""
-    LedgerEntry.objects.bulk_update(entries, ["state", "message", "error_type"])
+    _update(entries, ["state", "message", "error_type"])
 
 
-def _mark_failed(failed: Iterable[PendingMail]) -> None:
+def _update(entries: list[LedgerEntry], fields: list[str]) -> None:
+    """An upsert of rows that are there: bulk_update's CASE WHEN took four times as long."""
+    LedgerEntry.objects.bulk_create(
+        entries, update_conflicts=True, update_fields=fields, unique_fields=["id"]
+    )
+
+
+def _mark_failed(failed: tuple[PendingMail, ...]) -> None:
     rows = LedgerEntry.objects.filter(pk__in=[mail.entry_id for mail in failed])
     rows.update(attempts=F("attempts") + 1, error_type=ErrorType.UNFETCHABLE)
     rows.filter(attempts__gte=MAX_ATTEMPTS).update(state=EntryState.QUARANTINED, reason=ErrorType.UNFETCHABLE)
