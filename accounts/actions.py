@@ -123,7 +123,8 @@ def unlock(user: User, password: str) -> bytes:
 
 def unlock_by_address(email: str, password: str) -> tuple[User, bytes]:
     """Raises WrongPassword after the same work whether or not the address is known."""
-    user = User.objects.filter(email=email.strip().lower()).select_related("vault").first()
+    address = email.replace("\0", "").strip().lower()  # PostgreSQL takes no NUL
+    user = User.objects.filter(email=address).select_related("vault").first()
     if user is None or not user.has_usable_password():
         vault.password_keys(password, vault.new_salt(), settings.MAILHELPER_ARGON2_COST)
         raise WrongPassword

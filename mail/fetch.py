@@ -42,13 +42,18 @@ def _company(mail: PendingMail):
 def _bounded(mails: Iterable[PendingMail]) -> Iterator[list[PendingMail]]:
     batch: list[PendingMail] = []
     for mail in mails:
-        full = len(batch) >= BATCH_MAILS or sum(m.size for m in batch) + mail.size > BATCH_BYTES
+        full = len(batch) >= BATCH_MAILS or bytes_of([*batch, mail]) > BATCH_BYTES
         if batch and (full or mail.attempts or batch[-1].attempts):
             yield batch
             batch = []
         batch.append(mail)
     if batch:
         yield batch
+
+
+def bytes_of(mails: Iterable[PendingMail]) -> int:
+    """What is known to come; a mail of unknown size counts as a full batch, so that it is fetched alone."""
+    return sum(BATCH_BYTES if mail.size is None else mail.size for mail in mails)
 
 
 class Fetcher:
@@ -95,7 +100,7 @@ class Fetcher:
 
     def _bodies(self, raw_name: bytes, uidvalidity: int, batch: list[PendingMail]) -> dict[int, bytes]:
         self._examine(raw_name, uidvalidity)
-        return self.session.bodies([mail.uid for mail in batch], sum(mail.size for mail in batch))
+        return self.session.bodies([mail.uid for mail in batch], bytes_of(batch))
 
     def _recover(self, error: SyncError) -> None:
         """Have a usable session again, or raise `error`: then the mail is not to blame."""

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.datetime_util import parse_to_datetime
@@ -29,11 +30,11 @@ READ_CHUNK = 256 * 1024
 UIDS_PER_COMMAND = 500  # keeps a command line under 8,192 octets (RFC 7162 section 4)
 
 _SYSTEM_FLAGS = {f"\\{flag.name.lower()}".encode(): flag.value for flag in SystemFlag}
-_UID = re.compile(rb"\bUID (\d+)", re.I)
+_UID = re.compile(rb"\bUID (\d{1,10})\b", re.I)
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)", re.I)
-_SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)", re.I)
+_SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,18})\b", re.I)
 _INTERNAL_DATE = re.compile(rb'\bINTERNALDATE "([^"]+)"', re.I)
-_MESSAGES = re.compile(rb"\bMESSAGES (\d+)", re.I)
+_MESSAGES = re.compile(rb"\bMESSAGES (\d{1,10})\b", re.I)
 _RESPONSE_CODE = re.compile(r"\[([A-Z-]+)")
 
 # RFC 5530 section 3, RFC 9051 section 7.1
@@ -117,13 +118,16 @@ class ImapSession:
     def examine(self, raw_name: bytes) -> Selected:
         with self._step(STEP_SECONDS, refused=ErrorType.MAILBOX_GONE):
             answer = self._client.examine(raw_name)
-        if b"UIDVALIDITY" not in answer:
+        numbers = {
+            key: value for key, value in answer.items() if isinstance(value, int) and 0 <= value < 2**63
+        }
+        if not 0 < numbers.get(b"UIDVALIDITY", 0) < 2**32:
             raise SyncError(ErrorType.PROTOCOL_ERROR, missing="UIDVALIDITY")
         return Selected(
-            exists=answer.get(b"EXISTS", 0),
-            uidvalidity=answer[b"UIDVALIDITY"],
-            uidnext=answer.get(b"UIDNEXT"),
-            highestmodseq=answer.get(b"HIGHESTMODSEQ"),
+            exists=numbers.get(b"EXISTS", 0),
+            uidvalidity=numbers[b"UIDVALIDITY"],
+            uidnext=numbers.get(b"UIDNEXT"),
+            highestmodseq=numbers.get(b"HIGHESTMODSEQ"),
         )
 
     def survey_flags(self, exists: int) -> FlagSurvey:
@@ -135,7 +139,7 @@ class ImapSession:
             for line in self._client.fetch_lines("1:*", "(FLAGS)"):
                 found = _FLAGS.search(line)
                 uid = _UID.search(_FLAGS.sub(b"", line))
-                if uid:
+                if uid and 0 < int(uid[1]) < 2**32:
                     flags[int(uid[1])] = _flags(found[1]) if found else None
             announced, expunged = self._client.changes()
         return FlagSurvey(flags, announced or exists, complete=len(flags) + expunged >= exists)
@@ -146,14 +150,16 @@ class ImapSession:
         with self._step(STEP_SECONDS * 2):
             for line in self._client.fetch_lines(uid_set, "(RFC822.SIZE INTERNALDATE)"):
                 uid, size = _UID.search(line), _SIZE.search(line)
-                if uid and size:
-                    found[int(uid[1])] = Metadata(int(size[1]), _internal_date(line))
+                if uid:
+                    found[int(uid[1])] = Metadata(int(size[1]) if size else None, _internal_date(line))
         return found
 
     def bodies(self, uids: list[int], expected_bytes: int) -> dict[int, bytes]:
         """Raw mails by UID; one that the server withholds is missing from the answer."""
         seconds = STEP_SECONDS + expected_bytes / SLOWEST_BYTES_PER_SECOND
-        with self._step(seconds, refused=ErrorType.UNFETCHABLE):
+        # A server may be wrong about sizes; a batch that is far larger than announced is read mail by mail.
+        allowance = None if len(uids) == 1 else 2 * expected_bytes + READ_CHUNK
+        with self._step(seconds, refused=ErrorType.UNFETCHABLE), self._client.reading_at_most(allowance):
             answers = self._client.fetch(uids, ["BODY.PEEK[]"])
         raws = {uid: answer.get(b"BODY[]") for uid, answer in answers.items()}
         return {uid: raw for uid, raw in raws.items() if isinstance(raw, bytes)}
@@ -178,14 +184,17 @@ class _Imap4(imaplib.IMAP4):
 
     def __init__(self, host, port, dial, max_literal, on_bytes):
         self._dial, self._max_literal, self._on_bytes = dial, max_literal, on_bytes
+        self.allowance: int | None = None
         super().__init__(host, port)
 
     def _create_socket(self, timeout):
         return self._dial()
 
     def read(self, size):
-        if size > self._max_literal:
+        if size > self._max_literal or (self.allowance is not None and size > self.allowance):
             raise ValueError(f"a literal of {size} bytes is over the limit")
+        if self.allowance is not None:
+            self.allowance -= size
         pieces = []
         while size > 0 and (piece := self.file.read1(min(size, READ_CHUNK))):
             pieces.append(piece)
@@ -233,6 +242,15 @@ class _Client(IMAPClient):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # AUTHENTICATE would wait 40 ms for an ACK
         sock.settimeout(SILENCE_SECONDS)
         return self._context.wrap_socket(sock, server_hostname=self.host) if self.ssl else sock
+
+    @contextmanager
+    def reading_at_most(self, allowance: int | None) -> Iterator[None]:
+        """Bound the sum of the literals of one answer."""
+        self._imap.allowance = allowance
+        try:
+            yield
+        finally:
+            self._imap.allowance = None
 
     def upgrade(self):
         if self._imap.state != "NONAUTH":
@@ -317,10 +335,12 @@ def _listed(flags, delimiter, raw_name) -> ListedFolder:
 
 
 def display_name(raw_name: bytes) -> str:
+    """The name for people; what could act on a terminal is shown escaped."""
     try:
-        return decode_modified_utf7(raw_name) if raw_name.isascii() else raw_name.decode()
+        name = decode_modified_utf7(raw_name) if raw_name.isascii() else raw_name.decode()
     except (ValueError, AttributeError, IndexError):
-        return raw_name.decode("utf-8", "backslashreplace")
+        name = raw_name.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _flags(text: bytes) -> Flags:
@@ -332,11 +352,11 @@ def _flags(text: bytes) -> Flags:
     return Flags(system, tuple(sorted(keywords)))
 
 
-def _internal_date(line: bytes):
+def _internal_date(line: bytes) -> datetime | None:
     found = _INTERNAL_DATE.search(line)
     try:
-        return parse_to_datetime(found[1], normalise=False) if found else None
-    except ValueError:
+        return parse_to_datetime(found[1], normalise=False).astimezone(UTC) if found else None
+    except (ValueError, OverflowError):
         return None
 
 

@@ -80,7 +80,9 @@ class FlagSurvey:
 
 @dataclass(frozen=True)
 class Metadata:
-    size: int
+    """RFC822.SIZE and INTERNALDATE, None where the server does not say."""
+
+    size: int | None
     internal_date: datetime | None
 
 
@@ -110,7 +112,7 @@ class PendingMail:
     entry_id: int
     folder_id: UUID
     uid: int
-    size: int
+    size: int | None
     internal_date: datetime | None
     attempts: int
 

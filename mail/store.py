@@ -178,11 +178,17 @@ def _set_flags(sealer: Sealer, folder: Folder, entry: LedgerEntry, flags: Flags)
 
 
 def record_new(
-    guard: Guard, sealer: Sealer, folder: Folder, metadata: dict[int, Metadata], survey: FlagSurvey
+    guard: Guard,
+    sealer: Sealer,
+    folder: Folder,
+    uids: tuple[int, ...],
+    metadata: dict[int, Metadata],
+    survey: FlagSurvey,
 ) -> None:
-    """One pending row per new UID; a mail over the size limit is excluded at once."""
+    """One pending row per new UID, also where the server keeps size and date to itself."""
     entries = []
-    for uid, facts in metadata.items():
+    for uid in uids:
+        facts = metadata.get(uid, Metadata(None, None))
         entry = LedgerEntry(
             folder=folder,
             uidvalidity=folder.uidvalidity,
@@ -190,7 +196,7 @@ def record_new(
             size=facts.size,
             internal_date=facts.internal_date,
         )
-        _set_flags(sealer, folder, entry, survey.flags.get(uid) or Flags(0, ()))
+        _set_flags(sealer, folder, entry, survey.flags[uid] or Flags(0, ()))
         entries.append(entry)
     with guarded(guard):
         LedgerEntry.objects.bulk_create(entries, batch_size=ROWS_PER_STATEMENT)

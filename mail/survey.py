@@ -20,7 +20,8 @@ _PARENTS = ("", "inbox", "[gmail]", "[google mail]")
 
 
 def survey(listed: list[ListedFolder], rules: FolderRules) -> list[SurveyedFolder]:
-    """One surveyed folder per listed one, INBOX first."""
+    """One surveyed folder per listed name, INBOX first."""
+    listed = list({folder.raw_name: folder for folder in listed}.values())
     marked = {use for folder in listed for use in SPECIAL_USES if f"\\{use}" in folder.flags}
     surveyed = [_surveyed(folder, marked, rules) for folder in listed]
     return sorted(surveyed, key=lambda folder: (folder.name.upper() != "INBOX", folder.name))

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from uuid import UUID
 
 from django.db import connections
@@ -73,8 +74,11 @@ class Foreground:
     def _tend(self, reports: list[JobReport]) -> None:
         """Keep the claims that wait for a thread, and take over runs whose worker is gone."""
         for run_id, future in self._futures.items():
-            if not future.running() and not future.done():
-                runs.hold(self._claims[run_id])
+            if future.done():
+                future.result()  # raises what kept a run from being ended, such as a lost database
+            elif not future.running():
+                with suppress(runs.LeaseLost):  # its thread will see it, and stop
+                    runs.hold(self._claims[run_id])
         runs.free_lapsed()
         for report in (run for job in reports for run in job.runs):
             idle = report.run_id not in self._futures or self._futures[report.run_id].done()

@@ -173,7 +173,7 @@ class Work:
 
     def expect(self, mails: list[PendingMail]) -> None:
         """Say how much is ahead before the first body comes."""
-        total_bytes = self.byte_count + sum(mail.size for mail in mails)
+        total_bytes = self.byte_count + sum(mail.size or 0 for mail in mails)
         self.show(mails_total=self.mails + len(mails), bytes_total=total_bytes)
 
     def stored(self, fetched: FetchedBatch) -> None:
@@ -264,7 +264,7 @@ def reconcile(work: Work, session: ImapSession, raw_name: bytes, folder: Folder)
     plan = plan_folder(flags, store.known_entries(folder), work.sealer.keywords_index)
     store.record_plan(work.guard, work.sealer, folder, plan)
     for uids in store.chunks(plan.new, UIDS_PER_COMMAND):
-        store.record_new(work.guard, work.sealer, folder, session.metadata(uids), flags)
+        store.record_new(work.guard, work.sealer, folder, uids, session.metadata(uids), flags)
     store.apply_size_limit(work.guard, folder)
     store.record_count(work.guard, folder, selected, flags)
 

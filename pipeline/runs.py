@@ -65,6 +65,8 @@ def join_or_create(
                 continue  # it ended between our look and our try
             _widen(run, max_mails, timeout_seconds, priority)
         JobRun.objects.get_or_create(job=job, run=run)
+        if run.status == RunStatus.RUNNING:
+            _start_job(job)
         return run
 
 
@@ -120,10 +122,14 @@ def claim(run_id: UUID) -> Claim | None:
         run = AccountRun.objects.get(pk=run_id)
         _event("claimed", run=run, before=RunStatus.PENDING, after=RunStatus.RUNNING)
         for job in run.jobs.filter(status=JobStatus.PENDING):
-            job.status, job.started_at = JobStatus.RUNNING, now
-            job.save(update_fields=["status", "started_at"])
-            _event("started", job=job, before=JobStatus.PENDING, after=JobStatus.RUNNING)
+            _start_job(job)
     return Claim(run_id, run.fence, run.account_id)
+
+
+def _start_job(job: PipelineJob) -> None:
+    job.status, job.started_at = JobStatus.RUNNING, timezone.now()
+    job.save(update_fields=["status", "started_at"])
+    _event("started", job=job, before=JobStatus.PENDING, after=JobStatus.RUNNING)
 
 
 def _lease_end():

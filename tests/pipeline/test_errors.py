@@ -279,3 +279,97 @@ def test_the_servers_words_are_kept_only_sealed(scripted, scripted_account, sync
     run = AccountRun.objects.get(pk=sync(scripted_account).run_id)
     assert run.sealed_evidence
     assert "xylophone" not in repr(vars(run))
+
+
+def test_a_mail_without_a_size_is_accounted_for_and_fetched(scripted, scripted_account, sync):
+    for number in range(3):
+        scripted.append("", "INBOX", mail(str(number)))
+
+    def no_sizes(session, tag, rest):
+        if b"RFC822.SIZE" not in rest:
+            return False
+        session.say(b"* 1 FETCH (UID 1 INTERNALDATE NIL)")
+        session.ok(tag)
+        return True
+
+    scripted.scripts["FETCH"] = no_sizes
+    assert sync(scripted_account).emails_fetched == 3
+    assert account_figures(scripted_account).unexplained == 0
+
+
+def test_a_batch_far_larger_than_announced_is_read_mail_by_mail(scripted, scripted_account, sync):
+    for number in range(4):
+        scripted.append("", "INBOX", mail(str(number), "x" * 300_000))
+
+    def lie(session, tag, rest):
+        if b"RFC822.SIZE" not in rest:
+            return False
+        for uid in session.box.mails:
+            session.say(b"* %d FETCH (UID %d RFC822.SIZE 10)" % (uid, uid))
+        session.ok(tag)
+        return True
+
+    scripted.scripts["FETCH"] = lie
+    assert sync(scripted_account).emails_fetched == 4
+    bodies = [line for line in scripted.commands if b"BODY" in line]
+    assert len(bodies) == 5  # the batch, then each alone
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"* 1 FETCH (UID 0 FLAGS ())",
+        b"* 1 FETCH (UID 99999999999999999999 FLAGS ())",
+        b"* 1 FETCH (UID 1 FLAGS ())\r\n* 1 FETCH (UID 1 FLAGS (\\Seen))",
+        b"* 1 FETCH (FLAGS (UID 7) UID 1)",
+        b"* 1 FETCH (FLAGS ({3}\r\nabc) UID 1)",
+    ],
+)
+def test_odd_answers_about_uids_never_break_the_ledger(line, scripted, scripted_account, sync):
+    scripted.append("", "INBOX", mail("one"))
+    scripted.scripts["FETCH"] = lambda session, tag, rest: (
+        rest.startswith(b"FETCH 1:*") and say(line, b"TAG OK done")(session, tag, rest)
+    )
+    run = sync(scripted_account)
+    assert run.error_type in ("", "protocol_error")
+    assert set(LedgerEntry.objects.values_list("uid", flat=True)) <= {1}
+
+
+@pytest.mark.parametrize("uidvalidity", [0, 2**32, 2**70])
+def test_an_impossible_uidvalidity_is_a_protocol_error(uidvalidity, scripted, scripted_account, sync):
+    scripted.boxes[b"INBOX"].uidvalidity = uidvalidity
+    assert sync(scripted_account).error_type == "protocol_error"
+
+
+def test_a_folder_name_with_a_line_break_comes_and_goes_as_a_literal(scripted, scripted_account, sync):
+    name = b"two\r\nlines"
+
+    def listing(session, tag, rest):
+        session.say(b'* LIST () "/" {%d}' % len(name), name, b'* LIST () "/" INBOX')
+        session.ok(tag)
+        return True
+
+    def examine(session, tag, rest):
+        if not rest.startswith(b"{"):
+            return False
+        session.say(b"+ go on")
+        assert session._rfile.read(len(name) + 2) == name + b"\r\n"
+        session._examine(tag, b'"INBOX"')
+        return True
+
+    scripted.append("", "INBOX", mail("one"))
+    scripted.scripts |= {"LIST": listing, "EXAMINE": examine}
+    assert sync(scripted_account).status == "success"
+    assert account_figures(scripted_account).stored == 2
+
+
+def test_a_folder_that_the_server_lists_no_more_keeps_its_mail(scripted, scripted_account, sync):
+    scripted.create("", "Old")
+    scripted.append("", "Old", mail("kept"))
+    sync(scripted_account)
+    box = scripted.boxes.pop(b"Old")
+    sync(scripted_account)
+    assert account_figures(scripted_account).on_server == 0
+    scripted.boxes[b"Old"] = box
+    assert sync(scripted_account).emails_fetched == 0
+    assert account_figures(scripted_account).stored == 1
