@@ -8,7 +8,7 @@ DEMO_NEEDS := $(VENV)/.demo-needs
 TEST_NEEDS := $(VENV)/.test-needs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint clean
+.PHONY: help demo run test bench lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -25,6 +25,10 @@ test: $(TEST_NEEDS)  ## every test, nothing skipped (ARGS=tests/mail runs a part
 	@$(BIN)/ruff check .
 	@$(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
 	@$(BIN)/python -m pytest -n 2 -q $(ARGS)
+
+bench: $(TEST_NEEDS)  ## a first sync beside mbsync's (ARGS=20000 for that many mails)
+	@bash tests/servers/install_dovecot.sh
+	@$(BIN)/python -m bench.first_sync $(ARGS)
 
 lint: $(TEST_NEEDS)  ## put the code into its style
 	@$(BIN)/ruff check --fix .

@@ -11,7 +11,7 @@ from django.db.models import Count, F, Q
 
 from accounts import vault
 from accounts.models import MailAccount
-from mail.imap import display_name
+from mail.imap_text import display_name
 from mail.models import EntryState, Folder, LedgerEntry, Message, SystemFlag
 from mail.parcels import Address, Envelope
 from mail.store import keywords_place, place

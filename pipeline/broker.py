@@ -9,6 +9,7 @@ from django.db import transaction
 from accounts.models import MailAccount, User
 from pipeline import queries, runner, runs, tasks
 from pipeline.models import AccountRun, PipelineJob, RunStatus, Trigger
+from pipeline.work import Work
 
 DEFAULT_MAX_MAILS = 100
 DEFAULT_TIMEOUT_SECONDS = 120
@@ -74,7 +75,7 @@ class PipelineBroker:
     ) -> None:
         runner.execute(run_id, claim, account_key)
 
-    def handle_job_error(self, work: runner.Work, error: Exception) -> None:
+    def handle_job_error(self, work: Work, error: Exception) -> None:
         runner.fail(work, error)
 
     def get_job_status(self, job_id: UUID) -> queries.JobReport:

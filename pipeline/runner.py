@@ -4,35 +4,27 @@ claim → key → connect → folder list (survey, reconcile) → [ fetch → pa
                                                             └── a checkpoint per batch ──┘
 """
 
+import errno
 import logging
-import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError
 
-from accounts import actions, grants, vault
+from accounts import grants
 from accounts.errors import ErrorType, SealBroken, SyncError
-from accounts.models import MailAccount
 from mail import store
-from mail.deadline import Deadline
 from mail.fetch import WINDOW_MAILS, Fetcher, batches, newest_first
 from mail.imap import UIDS_PER_COMMAND, ImapSession
 from mail.models import Folder
-from mail.parcels import FetchedBatch, ParsedMail, PendingMail, SurveyedFolder
+from mail.parcels import ParsedMail, PendingMail, SurveyedFolder
 from mail.parse import Unparseable, parse_message
 from mail.reconcile import plan_folder
 from mail.survey import survey
 from pipeline import runs
 from pipeline.models import AccountRun, Phase, RunStatus
-
-BEAT_SECONDS = 5
-PROGRESS_SECONDS = 1
-LITERAL_SLACK_BYTES = 1_000_000  # servers' RFC822.SIZE may be a little off
+from pipeline.work import Work
 
 logger = logging.getLogger("mailhelper.runner")
 
@@ -57,7 +49,7 @@ def execute(run_id: UUID, claim: runs.Claim | None = None, account_key: bytes | 
         fail(work, error)
 
 
-def fail(work: "Work", error: Exception) -> None:
+def fail(work: Work, error: Exception) -> None:
     """End the run with the error's type. The words that came with it are sealed as evidence."""
     error_type, facts = classify(error)
     status = RunStatus.SKIPPED if error_type == ErrorType.NO_KEY else RunStatus.FAILED
@@ -82,7 +74,7 @@ def classify(error: Exception) -> tuple[ErrorType, dict]:
             return error.error_type, error.facts
         case SealBroken():
             return ErrorType.NO_KEY, {"reason": "seal_broken"}
-        case DatabaseError() | OSError() if "full" in str(error) or getattr(error, "errno", 0) == 28:
+        case DatabaseError() | OSError() if "full" in str(error) or getattr(error, "errno", 0) == errno.ENOSPC:
             return ErrorType.DISK_FULL, {}
         case DatabaseError() | OSError():
             return ErrorType.UNKNOWN, {"exception": type(error).__name__}
@@ -98,110 +90,6 @@ def _where(error: Exception) -> str:
     ]
     last = (ours or traceback.extract_tb(error.__traceback__))[-1]
     return f"{'/'.join(last.filename.split('/')[-2:])}:{last.lineno}"
-
-
-@dataclass
-class Work:
-    """A claimed run and what it has come to so far."""
-
-    run: AccountRun
-    claim: runs.Claim
-    phase_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(Phase.values, 0.0))
-    mails: int = 0
-    byte_count: int = 0
-    folders: int = 0
-    bug: Exception | None = None
-    refused: SyncError | None = None
-    _account_key: bytes | None = None
-    _beaten: float = field(default_factory=time.monotonic)
-    _shown: float = 0
-    _receiving: int = 0
-    _phase: str = ""
-
-    def __post_init__(self):
-        self.deadline = Deadline(self.run.timeout_seconds)
-
-    @property
-    def account(self) -> MailAccount:
-        return self.run.account
-
-    def open(self, account_key: bytes) -> None:
-        self._account_key = account_key
-        self.connection = actions.connection_of(self.account, account_key)
-        self.rules = actions.folder_rules_of(self.account, account_key)
-        self.sealer = store.Sealer.for_claim(self.account, account_key)
-
-    def connect(self) -> ImapSession:
-        return ImapSession(
-            self.connection,
-            self.account.port,
-            self.account.security,
-            deadline=self.deadline,
-            max_literal=settings.MAILHELPER_MAX_MAIL_BYTES + LITERAL_SLACK_BYTES,
-            on_bytes=self.received,
-        )
-
-    def guard(self) -> None:
-        runs.hold(self.claim)
-        self._beaten = time.monotonic()
-
-    @contextmanager
-    def phase(self, phase: Phase) -> Iterator[None]:
-        start, self._phase = time.monotonic(), phase
-        self.show(phase=phase)
-        try:
-            yield
-        finally:
-            self.phase_seconds[phase] += time.monotonic() - start
-
-    def received(self, count: int) -> None:
-        """The beat: whatever arrives shows that the run is alive."""
-        if self._phase == Phase.FETCH:
-            self._receiving += count
-        if time.monotonic() - self._beaten > BEAT_SECONDS:
-            self.guard()
-        self.show()
-
-    def show(self, **fields) -> None:
-        """Write the progress, at most once a second."""
-        if time.monotonic() - self._shown >= PROGRESS_SECONDS or "mails_total" in fields:
-            self._shown = time.monotonic()
-            fields = {"phase": self._phase} | fields
-            runs.note_progress(
-                self.claim, mails_done=self.mails, bytes_done=self.byte_count + self._receiving, **fields
-            )
-
-    def expect(self, mails: list[PendingMail]) -> None:
-        """Say how much is ahead before the first body comes."""
-        total_bytes = self.byte_count + sum(mail.size or 0 for mail in mails)
-        self.show(mails_total=self.mails + len(mails), bytes_total=total_bytes)
-
-    def stored(self, fetched: FetchedBatch) -> None:
-        self._receiving = 0
-        self.mails += len(fetched.mails)
-        self.byte_count += sum(len(raw) for _, raw in fetched.mails)
-
-    def limits(self) -> int | None:
-        """max_mails as it is now: a job that joined may have raised it, and the time with it."""
-        row = AccountRun.objects.values("max_mails", "timeout_seconds").get(pk=self.run.pk)
-        self.deadline.allow(row["timeout_seconds"])
-        return row["max_mails"]
-
-    def facts(self) -> dict:
-        return {
-            "phase": self._phase,
-            "phase_seconds": {phase: round(seconds, 4) for phase, seconds in self.phase_seconds.items()},
-            "mails_done": self.mails,
-            "emails_fetched": self.mails,
-            "bytes_done": self.byte_count,
-            "folders": self.folders,
-        }
-
-    def sealed_evidence(self, error: Exception) -> bytes | None:
-        if self._account_key is None:
-            return None
-        words = error.evidence if isinstance(error, SyncError) else "".join(traceback.format_exception(error))
-        return vault.seal(self._account_key, words.encode(), *store.place(self.run, "sealed_evidence"))
 
 
 def sync(work: Work) -> None:

@@ -8,7 +8,7 @@ import pytest
 from accounts.actions import FolderRules
 from mail.export import safe_names
 from mail.fetch import BATCH_BYTES, BATCH_MAILS, batches, newest_first
-from mail.imap import display_name, uid_set_of
+from mail.imap_text import display_name, uid_set_of
 from mail.parcels import Flags, FlagSurvey, KnownEntry, ListedFolder, PendingMail
 from mail.reconcile import plan_folder
 from mail.survey import survey

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+from django.db import transaction
+
 from accounts import actions, advice, grants
 from accounts.errors import UsageError
 from accounts.management.doors import IMAP_PASSWORD, Door, account_named, ask_secret, person, unlock
@@ -44,19 +46,20 @@ class Command(Door):
         user = person(email)
         user_key = unlock(user)
         connection = actions.Connection(
-            host, login, ask_secret(IMAP_PASSWORD, f"Password of {login}"), _pem(options["ca_file"])
+            host.strip(), login, ask_secret(IMAP_PASSWORD, f"Password of {login}"), _pem(options["ca_file"])
         )
         rules = actions.FolderRules(tuple(options["include"]), tuple(options["exclude"]))
-        if options["replace"]:
-            account = account_named(user, name)
-            actions.replace_connection(account, user_key, port, security, connection, rules)
-            self.stdout.write(f"{account.label} has new settings; its stored mail stays.")
-        else:
-            account = actions.add_account(user, user_key, name, port, security, connection, rules)
-            self.stdout.write(f"{account.label} is connected.")
-        if options["background"]:
-            grants.grant(account, actions.account_key(account, user_key), GrantPurpose.BACKGROUND)
-            self.stdout.write("Background sync is allowed for 90 days.")
+        with transaction.atomic():
+            if options["replace"]:
+                account = account_named(user, name)
+                actions.replace_connection(account, user_key, port, security, connection, rules)
+                self.stdout.write(f"{account.label} has new settings; its stored mail stays.")
+            else:
+                account = actions.add_account(user, user_key, name, port, security, connection, rules)
+                self.stdout.write(f"{account.label} is saved. The first sync shows whether it works.")
+            if options["background"]:
+                grants.grant(account, actions.account_key(account, user_key), GrantPurpose.BACKGROUND)
+                self.stdout.write("Background sync is allowed for 90 days.")
         if account.provider == "gmail":
             self.stderr.write(self.style.WARNING(advice.GMAIL_ARCHIVE))
 

@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import sys
 
@@ -45,6 +46,7 @@ class Command(Door):
         self._answer(reports, options["json"])
 
     def _sync(self, by_user, keys, options):
+        logging.getLogger("mailhelper").setLevel(logging.ERROR)  # what the log would say, the report says
         limits = {"max_mails": options["max_mails"], "timeout_seconds": options["timeout"]}
         broker = PipelineBroker()
         with self._screen(options["json"]) as watch:

@@ -1,0 +1,127 @@
+"""A claimed run while it is executed: its keys, its clock, its beat, and what it has come to so far."""
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from accounts import actions, vault
+from accounts.errors import SyncError
+from accounts.models import MailAccount
+from mail import store
+from mail.deadline import Deadline
+from mail.imap import ImapSession
+from mail.parcels import FetchedBatch, PendingMail
+from pipeline import runs
+from pipeline.models import AccountRun, Phase
+
+BEAT_SECONDS = 5
+PROGRESS_SECONDS = 1
+LITERAL_SLACK_BYTES = 1_000_000  # servers' RFC822.SIZE may be a little off
+
+
+@dataclass
+class Work:
+    """A claimed run and what it has come to so far."""
+
+    run: AccountRun
+    claim: runs.Claim
+    phase_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(Phase.values, 0.0))
+    mails: int = 0
+    byte_count: int = 0
+    folders: int = 0
+    bug: Exception | None = None
+    refused: SyncError | None = None
+    _account_key: bytes | None = None
+    _beaten: float = field(default_factory=time.monotonic)
+    _shown: float = 0
+    _receiving: int = 0
+    _phase: str = ""
+
+    def __post_init__(self):
+        self.deadline = Deadline(self.run.timeout_seconds)
+
+    @property
+    def account(self) -> MailAccount:
+        return self.run.account
+
+    def open(self, account_key: bytes) -> None:
+        self._account_key = account_key
+        self.connection = actions.connection_of(self.account, account_key)
+        self.rules = actions.folder_rules_of(self.account, account_key)
+        self.sealer = store.Sealer.for_claim(self.account, account_key)
+
+    def connect(self) -> ImapSession:
+        return ImapSession(
+            self.connection,
+            self.account.port,
+            self.account.security,
+            deadline=self.deadline,
+            max_literal=settings.MAILHELPER_MAX_MAIL_BYTES + LITERAL_SLACK_BYTES,
+            on_bytes=self.received,
+        )
+
+    def guard(self) -> None:
+        runs.hold(self.claim)
+        self._beaten = time.monotonic()
+
+    @contextmanager
+    def phase(self, phase: Phase) -> Iterator[None]:
+        start, self._phase = time.monotonic(), phase
+        self.show(phase=phase)
+        try:
+            yield
+        finally:
+            self.phase_seconds[phase] += time.monotonic() - start
+
+    def received(self, count: int) -> None:
+        """The beat: whatever arrives shows that the run is alive."""
+        if self._phase == Phase.FETCH:
+            self._receiving += count
+        if time.monotonic() - self._beaten > BEAT_SECONDS:
+            self.guard()
+        self.show()
+
+    def show(self, **fields) -> None:
+        """Write the progress, at most once a second."""
+        if time.monotonic() - self._shown >= PROGRESS_SECONDS or "mails_total" in fields:
+            self._shown = time.monotonic()
+            fields = {"phase": self._phase} | fields
+            runs.note_progress(
+                self.claim, mails_done=self.mails, bytes_done=self.byte_count + self._receiving, **fields
+            )
+
+    def expect(self, mails: list[PendingMail]) -> None:
+        """Say how much is ahead before the first body comes."""
+        total_bytes = self.byte_count + sum(mail.size or 0 for mail in mails)
+        self.show(mails_total=self.mails + len(mails), bytes_total=total_bytes)
+
+    def stored(self, fetched: FetchedBatch) -> None:
+        self._receiving = 0
+        self.mails += len(fetched.mails)
+        self.byte_count += sum(len(raw) for _, raw in fetched.mails)
+
+    def limits(self) -> int | None:
+        """max_mails as it is now: a job that joined may have raised it, and the time with it."""
+        row = AccountRun.objects.values("max_mails", "timeout_seconds").get(pk=self.run.pk)
+        self.deadline.allow(row["timeout_seconds"])
+        return row["max_mails"]
+
+    def facts(self) -> dict:
+        return {
+            "phase": self._phase,
+            "phase_seconds": {phase: round(seconds, 4) for phase, seconds in self.phase_seconds.items()},
+            "mails_done": self.mails,
+            "emails_fetched": self.mails,
+            "bytes_done": self.byte_count,
+            "folders": self.folders,
+        }
+
+    def sealed_evidence(self, error: Exception) -> bytes | None:
+        if self._account_key is None:
+            return None
+        words = error.evidence if isinstance(error, SyncError) else "".join(traceback.format_exception(error))
+        return vault.seal(self._account_key, words.encode(), *store.place(self.run, "sealed_evidence"))
