@@ -74,11 +74,15 @@ def classify(error: Exception) -> tuple[ErrorType, dict]:
             return error.error_type, error.facts
         case SealBroken():
             return ErrorType.NO_KEY, {"reason": "seal_broken"}
-        case DatabaseError() | OSError() if "full" in str(error) or getattr(error, "errno", 0) == errno.ENOSPC:
+        case DatabaseError() | OSError() if _disk_is_full(error):
             return ErrorType.DISK_FULL, {}
         case DatabaseError() | OSError():
             return ErrorType.UNKNOWN, {"exception": type(error).__name__}
     return ErrorType.BUG, {"exception": type(error).__name__, "where": _where(error)}
+
+
+def _disk_is_full(error: Exception) -> bool:
+    return getattr(error, "errno", None) == errno.ENOSPC or "disk is full" in str(error)
 
 
 def _where(error: Exception) -> str:
