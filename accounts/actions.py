@@ -3,7 +3,8 @@
 import json
 import ssl
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
@@ -12,7 +13,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from accounts import hashers, vault
-from accounts.errors import SealBroken, UsageError, WrongPassword, WrongRecoveryKey
+from accounts.errors import PasswordTooLong, SealBroken, UsageError, WrongPassword, WrongRecoveryKey
 from accounts.models import MailAccount, Security, User, Vault
 from accounts.providers import provider_of
 
@@ -21,12 +22,17 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Connection:
-    """What it takes to reach and open a mailbox; stored sealed under the account key."""
+    """What it takes to reach and open a mailbox; stored sealed under the account key.
+
+    `mail_key_digest` says whose mail key the account's mail is sealed to, so that nobody can put another
+    one into the database.
+    """
 
     host: str
     login: str
     secret: str
     ca_pem: str = ""
+    mail_key_digest: str = ""
 
     def __repr__(self):
         return "Connection(…)"
@@ -72,6 +78,8 @@ def _check_address(email: str) -> None:
 
 
 def _check_password(password: str, user: User) -> None:
+    if len(password) > vault.MAX_PASSWORD:
+        raise PasswordTooLong
     try:
         validate_password(password, user)
     except ValidationError as error:
@@ -125,6 +133,8 @@ def unlock_by_address(email: str, password: str) -> tuple[User, bytes]:
     """Raises WrongPassword after the same work whether or not the address is known."""
     address = email.replace("\0", "").strip().lower()  # PostgreSQL takes no NUL
     user = User.objects.filter(email=address).select_related("vault").first()
+    if len(password) > vault.MAX_PASSWORD:
+        raise WrongPassword
     if user is None or not user.has_usable_password():
         vault.password_keys(password, vault.new_salt(), settings.MAILHELPER_ARGON2_COST)
         raise WrongPassword
@@ -156,7 +166,12 @@ def account_key(account: MailAccount, user_key: bytes) -> bytes:
 
 
 def account_keys(accounts: Iterable[MailAccount], user_key: bytes) -> dict:
-    return {account.pk: account_key(account, user_key) for account in accounts}
+    """The keys by account. One whose seal is broken is left out: its run will say that it has no key."""
+    keys = {}
+    for account in accounts:
+        with suppress(SealBroken):
+            keys[account.pk] = account_key(account, user_key)
+    return keys
 
 
 def add_account(
@@ -231,6 +246,7 @@ def _describe(account, key, port, security, connection, rules) -> None:
     account.port, account.security = port, security
     account.provider = provider_of(connection.host)
     account.host_key = _host_key(connection.host, port)
+    connection = replace(connection, mail_key_digest=vault.digest(account.user.vault.mail_public_key))
     account.sealed_connection = _seal_fields(account, key, "sealed_connection", connection)
     account.sealed_folder_rules = _seal_fields(account, key, "sealed_folder_rules", rules)
 

@@ -121,4 +121,7 @@ def advise(error_type: str, facts: dict | None = None) -> Advice | None:
     if error_type == ErrorType.NO_KEY and facts.get("reason") == "seal_broken":
         sentence = "A sealed value of this account does not open: it was changed or moved."
         next_step = "Restore the database from a backup, or enter the account again with --replace."
+    if error_type == ErrorType.NO_KEY and facts.get("reason") == "worker_key":
+        sentence = "This machine's worker key is not the one that this account's grant is sealed to."
+        next_step = "Bring its file back, or run manage.py rotate_worker_key and give the grant anew."
     return Advice(sentence, next_step)

@@ -5,6 +5,7 @@
     ├── UsageError           a person asked for something that cannot be done
     └── VaultError
         ├── WrongPassword
+        ├── PasswordTooLong
         ├── WrongRecoveryKey
         ├── SealBroken       a ciphertext does not belong where it stands
         └── PasswordMustBeRewrapped   a password set past the vault would lock its owner out
@@ -71,6 +72,11 @@ class VaultError(MailhelperError):
 class WrongPassword(VaultError):
     def __init__(self):
         super().__init__("This address and password do not belong together.")
+
+
+class PasswordTooLong(VaultError):
+    def __init__(self):
+        super().__init__("A password has at most 1,024 characters.")
 
 
 class WrongRecoveryKey(VaultError):

@@ -17,26 +17,46 @@ from accounts.models import GrantPurpose, KeyGrant, MailAccount, WorkerKey
 LIFETIME = {GrantPurpose.JOB: timedelta(hours=24), GrantPurpose.BACKGROUND: timedelta(days=90)}
 
 
+class NoWorkerKey(UsageError):
+    def __init__(self):
+        super().__init__(
+            "This machine has no worker key, but grants are sealed to one. Bring its file back, "
+            "or run manage.py rotate_worker_key and let people give their grants anew."
+        )
+
+
 def worker_key_pair() -> vault.KeyPair:
-    """This machine's worker key, made on first use. Raises UsageError when what is there is no key."""
+    """This machine's worker key. Raises NoWorkerKey, or UsageError when what is there is no key."""
     if settings.MAILHELPER_WORKER_KEY:
-        text = settings.MAILHELPER_WORKER_KEY.encode()
-    else:
-        text = keyfile.read_or_make(settings.MAILHELPER_WORKER_KEY_FILE, _new_key_text)
+        return _key_pair(settings.MAILHELPER_WORKER_KEY.encode())
+    if not settings.MAILHELPER_WORKER_KEY_FILE.exists():
+        raise NoWorkerKey
+    return _key_pair(settings.MAILHELPER_WORKER_KEY_FILE.read_bytes())
+
+
+def _made_worker_key_pair() -> vault.KeyPair:
+    if not settings.MAILHELPER_WORKER_KEY:
+        keyfile.read_or_make(
+            settings.MAILHELPER_WORKER_KEY_FILE, lambda: _text_of(vault.new_key_pair().private)
+        )
+    return worker_key_pair()
+
+
+def _key_pair(text: bytes) -> vault.KeyPair:
     try:
         return vault.key_pair_of(base64.b64decode(text))
     except (ValueError, SealBroken) as error:
         raise UsageError("The worker key (MAILHELPER_WORKER_KEY or its file) is not a worker key.") from error
 
 
-def _new_key_text() -> bytes:
-    return base64.b64encode(vault.new_key_pair().private)
+def _text_of(private: bytes) -> bytes:
+    return base64.b64encode(private)
 
 
 def current_worker_key() -> WorkerKey:
-    """The public key that grants are sealed to. The first machine to ask brings its own."""
+    """The public key that grants are sealed to. The first machine to ask makes it."""
     current = WorkerKey.objects.filter(retired_at=None).first()
-    return current or _register(worker_key_pair().public)
+    return current or _register(_made_worker_key_pair().public)
 
 
 def _register(public_key: bytes) -> WorkerKey:
@@ -48,22 +68,39 @@ def _register(public_key: bytes) -> WorkerKey:
 
 
 def rotate_worker_key() -> int:
-    """Replace the worker key and destroy the old one; running grants move over. Returns how many did."""
+    """Replace the worker key and destroy the old one; running grants move over. Returns how many did.
+
+    With MAILHELPER_WORKER_KEY the new key is the one in the environment, and grants to the old one end.
+    """
     if settings.MAILHELPER_WORKER_KEY:
-        raise UsageError("MAILHELPER_WORKER_KEY is set in the environment: rotate it there, in a key file.")
-    old, new = worker_key_pair(), vault.new_key_pair()
+        old, new = None, worker_key_pair()
+        if WorkerKey.objects.filter(retired_at=None, public_key=new.public).exists():
+            raise UsageError("MAILHELPER_WORKER_KEY is the current key already: put the new one there first.")
+    else:
+        old, new = _old_key_pair(), vault.new_key_pair()
     with transaction.atomic():
-        opened = list(_opened(valid_grants(), old.private))
+        opened = list(_opened(valid_grants(), old.private)) if old else []
         WorkerKey.objects.filter(retired_at=None).update(retired_at=timezone.now())
         current = WorkerKey.objects.create(public_key=new.public)
-        for grant, key in opened:
-            grant.worker_key, grant.sealed_key = current, _sealed(grant, key, current)
-            grant.save(update_fields=["worker_key", "sealed_key"])
-        KeyGrant.objects.filter(revoked_at=None).exclude(worker_key=current).update(
-            revoked_at=timezone.now(), sealed_key=b""
-        )
-        keyfile.replace(settings.MAILHELPER_WORKER_KEY_FILE, base64.b64encode(new.private))
+        for row, key in opened:
+            row.worker_key, row.sealed_key = current, _sealed(row, key, current)
+            row.save(update_fields=["worker_key", "sealed_key"])
+        revoke(KeyGrant.objects.exclude(worker_key=current))
+    if not settings.MAILHELPER_WORKER_KEY:
+        keyfile.replace(settings.MAILHELPER_WORKER_KEY_FILE, _text_of(new.private))
     return len(opened)
+
+
+def _old_key_pair() -> vault.KeyPair | None:
+    try:
+        return worker_key_pair()
+    except NoWorkerKey:
+        return None  # lost: its grants end
+
+
+def end_expired() -> int:
+    """Destroy the sealed keys of grants whose time is over."""
+    return revoke(KeyGrant.objects.filter(expires_at__lte=timezone.now()))
 
 
 def _opened(grants, private: bytes) -> Iterator[tuple[KeyGrant, bytes]]:
@@ -109,7 +146,10 @@ def open_account_key(account: MailAccount, grant_id: UUID | None) -> bytes:
     """
     own_or_background = Q(pk=grant_id) | Q(purpose=GrantPurpose.BACKGROUND)
     candidates = list(valid_grants().filter(own_or_background, account=account).order_by("-purpose"))
-    private = worker_key_pair().private if candidates else b""
+    try:
+        private = worker_key_pair().private if candidates else b""
+    except UsageError as error:
+        raise SyncError(ErrorType.NO_KEY, reason="worker_key") from error
     for candidate in candidates:
         try:
             key = _open(candidate, private)
@@ -117,7 +157,7 @@ def open_account_key(account: MailAccount, grant_id: UUID | None) -> bytes:
             continue
         KeyGrant.objects.filter(pk=candidate.pk).update(last_used_at=timezone.now())
         return key
-    raise SyncError(ErrorType.NO_KEY, grants=len(candidates))
+    raise SyncError(ErrorType.NO_KEY, reason="worker_key" if candidates else "no_grant")
 
 
 def _sealed(row: KeyGrant, key: bytes, worker_key: WorkerKey) -> bytes:

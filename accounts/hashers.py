@@ -50,7 +50,7 @@ def encode(verifier: bytes, salt: bytes, cost: vault.Cost) -> str:
 
 def keys_if_right(password: str, encoded: str) -> vault.PasswordKeys | None:
     """Both halves of the derivation when the password is the right one."""
-    if not encoded.startswith(SplitArgon2Hasher.algorithm + "$"):
+    if not encoded.startswith(SplitArgon2Hasher.algorithm + "$") or len(password) > vault.MAX_PASSWORD:
         return None
     stored = SplitArgon2Hasher().decode(encoded)
     keys = vault.password_keys(password, stored["salt"], stored["cost"])

@@ -5,6 +5,7 @@ Every sealed value is bound to its place (table, row, field), so a ciphertext th
 
 import base64
 import binascii
+import hashlib
 import hmac
 import json
 import secrets
@@ -27,13 +28,14 @@ from cryptography.hazmat.primitives.hpke import (
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from accounts.errors import SealBroken, WrongRecoveryKey
+from accounts.errors import PasswordTooLong, SealBroken, WrongRecoveryKey
 
 KEY_BYTES = 32
 SALT_BYTES = 16
 VERSION = b"\x01"
 NONCE_BYTES = 12
 RECOVERY_BYTES = 20
+MAX_PASSWORD = 1_024  # normalising Unicode takes quadratic time: 240 kB took 23 s
 MLKEM_SEED_BYTES = 64
 MLKEM_PUBLIC_BYTES = 1184
 
@@ -74,6 +76,9 @@ def new_salt() -> bytes:
 
 
 def password_keys(password: str, salt: bytes, cost: Cost) -> PasswordKeys:
+    """Raises PasswordTooLong."""
+    if len(password) > MAX_PASSWORD:
+        raise PasswordTooLong
     argon = Argon2id(
         salt=salt, length=KEY_BYTES, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory
     )
@@ -88,6 +93,10 @@ def subkey(key: bytes, purpose: str) -> bytes:
 def blind_index(key: bytes, kind: str, value: bytes) -> bytes:
     """A keyed digest by which equal values are found without being readable: 32 bytes."""
     return hmac.digest(subkey(key, f"blind index {kind}"), value, "sha256")
+
+
+def digest(value: bytes) -> str:
+    return hashlib.sha256(value).hexdigest()
 
 
 def same(one: bytes, other: bytes) -> bool:
@@ -166,6 +175,8 @@ def new_recovery_key() -> str:
 
 def recovery_wrapping_key(recovery_key: str) -> bytes:
     """Forgives case, spaces and the digits that look like letters; raises WrongRecoveryKey."""
+    if len(recovery_key) > MAX_PASSWORD:
+        raise WrongRecoveryKey
     letters = "".join(c for c in recovery_key.upper() if c.isalnum()).translate(str.maketrans("018", "OIB"))
     try:
         secret = base64.b32decode(letters)

@@ -3,7 +3,9 @@
 from django.conf import settings
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
+from django.http import HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -60,11 +62,12 @@ def _again(request, template: str, error: VaultError):
 
 
 def _into(request, user_key: bytes):
-    response = redirect(_safe(request, request.POST.get("next", "")))
+    response = HttpResponseRedirect(_safe(request, request.POST.get("next", "")))
     unlocked.open_session(request, response, user_key)
     return response
 
 
 def _safe(request, target: str) -> str:
+    """Only ever a path of this site."""
     here = url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure())
-    return target if target and here else settings.LOGIN_REDIRECT_URL
+    return target if target.startswith("/") and here else reverse(settings.LOGIN_REDIRECT_URL)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from accounts.errors import ErrorType, SyncError
 
+LONGEST_STEP = 3_600  # seconds; bounds are computed from what servers say
+
 
 class Deadline:
     """The end of a run in monotonic seconds; it may be moved out while the run goes on."""
@@ -47,12 +49,16 @@ class SocketGuard:
             self._twin.close()
             self._twin = None
 
+    def at_most(self, seconds: float) -> float:
+        """So many seconds, or what is left of the run. Raises SyncError when nothing is."""
+        limit = min(seconds, self._deadline.remaining(), LONGEST_STEP)
+        if limit <= 0 or self.fired:
+            raise SyncError(ErrorType.TIMEOUT)
+        return limit
+
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        limit = min(seconds, self._deadline.remaining())
-        if limit <= 0:
-            raise SyncError(ErrorType.TIMEOUT)
-        timer = threading.Timer(limit, self._shut)
+        timer = threading.Timer(self.at_most(seconds), self._shut)
         timer.daemon = True
         timer.start()
         try:

@@ -2,9 +2,11 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
+from typing import TypeVar
 
 from accounts.errors import UsageError
 from accounts.models import MailAccount
@@ -21,6 +23,7 @@ _MAILDIR_FLAGS = {
 }
 _UNSAFE = re.compile(r"[^\w .,()+@&=-]")
 MAX_NAME_BYTES = 120
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ def prepare_directory(target: Path) -> None:
     """Raises UsageError for a place that already holds something."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} is not an empty directory. Nothing was written.")
-    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    target.mkdir(parents=True, exist_ok=True)
+    target.chmod(0o700)
 
 
 def export_account(
@@ -47,17 +51,18 @@ def export_account(
 ) -> None:
     opener = MailOpener(mail_private_key, account_key)
     names = folder_names(account, account_key)
-    directories = safe_names(names.values())
+    directories = safe_names(names)
+    target.mkdir(mode=0o700)
     for folder in current_folders(account).filter(excluded=False):
-        directory = target / directories[names[folder.pk]]
+        directory = target / directories[folder.pk]
         count = _write_maildir(directory, stored_mails(folder, opener))
         exported(ExportedFolder(account.label, names[folder.pk], directory, count))
 
 
-def safe_names(names) -> dict[str, str]:
-    """One directory name per given name: a single path component, distinct whatever the case."""
+def safe_names(names: Mapping[Key, str]) -> dict[Key, str]:
+    """A directory name for each: a single path component, distinct from the others whatever the case."""
     taken: set[str] = set()
-    return {name: _distinct(_safe_name(name), taken) for name in sorted(names)}
+    return {key: _distinct(_safe_name(name), taken) for key, name in sorted(names.items(), key=itemgetter(1))}
 
 
 def _safe_name(name: str) -> str:
@@ -74,8 +79,8 @@ def _distinct(name: str, taken: set[str]) -> str:
 
 
 def _write_maildir(directory: Path, mails) -> int:
-    for part in ("cur", "new", "tmp"):
-        (directory / part).mkdir(parents=True, mode=0o700)
+    for part in (directory, directory / "cur", directory / "new", directory / "tmp"):
+        part.mkdir(mode=0o700)
     keyword_letters: dict[str, str] = {}
     count = 0
     for mail in mails:
@@ -83,7 +88,7 @@ def _write_maildir(directory: Path, mails) -> int:
         count += 1
     if keyword_letters:  # Dovecot's file: a line per keyword, its place is its letter
         lines = [f"{number} {keyword}" for number, keyword in enumerate(keyword_letters)]
-        (directory / "dovecot-keywords").write_text("\n".join(lines) + "\n")
+        _write_new(directory / "dovecot-keywords", ("\n".join(lines) + "\n").encode())
     return count
 
 
@@ -95,8 +100,12 @@ def _write_mail(cur: Path, mail: StoredMail, keyword_letters: dict[str, str]) ->
         letters |= {keyword_letters.get(keyword, "")}
     seconds = int(mail.internal_date.timestamp()) if mail.internal_date else 0
     path = cur / f"{max(seconds, 0)}.U{mail.uid}.mailhelper:2,{''.join(sorted(letters))}"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(mail.raw)
+    _write_new(path, mail.raw)
     if mail.internal_date:
         os.utime(path, (seconds, seconds))
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)

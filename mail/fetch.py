@@ -100,7 +100,9 @@ class Fetcher:
 
     def _bodies(self, raw_name: bytes, uidvalidity: int, batch: list[PendingMail]) -> dict[int, bytes]:
         self._examine(raw_name, uidvalidity)
-        return self.session.bodies([mail.uid for mail in batch], bytes_of(batch))
+        raws = self.session.bodies([mail.uid for mail in batch], bytes_of(batch))
+        truly_empty = {mail.uid for mail in batch if mail.size == 0}
+        return {uid: raw for uid, raw in raws.items() if raw or uid in truly_empty}
 
     def _recover(self, error: SyncError) -> None:
         """Have a usable session again, or raise `error`: then the mail is not to blame."""

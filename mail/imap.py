@@ -12,6 +12,7 @@ from mail.imap_errors import FOREIGN, translated
 from mail.imap_text import (
     joined,
     listed_folder,
+    quotable,
     status_messages,
     uid_and_flags,
     uid_and_metadata,
@@ -19,6 +20,7 @@ from mail.imap_text import (
 )
 from mail.parcels import FlagSurvey, ListedFolder, Metadata, Selected
 
+CONNECT_SECONDS = 45  # nothing arrives meanwhile that would show the run alive, so less than its lease
 STEP_SECONDS = 60
 LOGOUT_SECONDS = 5
 SLOWEST_BYTES_PER_SECOND = 20_000
@@ -41,7 +43,7 @@ class ImapSession:
         self._guard = SocketGuard(deadline)
         self._confused = False
         try:
-            with self._step(STEP_SECONDS, login=False):
+            with self._step(CONNECT_SECONDS):
                 self._client = Client(connection, port, security, self._guard, max_literal, on_bytes)
                 if security == Security.STARTTLS:
                     self._client.upgrade()
@@ -74,6 +76,8 @@ class ImapSession:
 
     def message_count(self, raw_name: bytes) -> int | None:
         """STATUS MESSAGES of a folder that is not opened; None when the server does not say."""
+        if not quotable(raw_name):
+            return None
         with self._step(STEP_SECONDS):
             typ, data = self._client.status(raw_name)
         return status_messages(joined(data[-1])) if typ == "OK" and data and data[-1] else None
@@ -86,8 +90,10 @@ class ImapSession:
         }
         if not 0 < numbers.get(b"UIDVALIDITY", 0) < 2**32:
             raise SyncError(ErrorType.PROTOCOL_ERROR, missing="UIDVALIDITY")
+        if b"EXISTS" not in numbers:
+            raise SyncError(ErrorType.PROTOCOL_ERROR, missing="EXISTS")
         return Selected(
-            exists=numbers.get(b"EXISTS", 0),
+            exists=numbers[b"EXISTS"],
             uidvalidity=numbers[b"UIDVALIDITY"],
             uidnext=numbers.get(b"UIDNEXT"),
             highestmodseq=numbers.get(b"HIGHESTMODSEQ"),
@@ -96,15 +102,15 @@ class ImapSession:
     def survey_flags(self, exists: int) -> FlagSurvey:
         """All UIDs and flags of the examined folder, which had `exists` messages."""
         if not exists:
-            return FlagSurvey({}, 0, complete=True)
+            return FlagSurvey({}, complete=True, changed=False)
         flags = {}
         with self._step(STEP_SECONDS + exists / 1000):
             for line in self._client.fetch_lines("1:*", "(FLAGS)"):
                 uid, found = uid_and_flags(line)
                 if uid:
                     flags[uid] = found
-            announced, expunged = self._client.changes()
-        return FlagSurvey(flags, announced or exists, complete=len(flags) + expunged >= exists)
+            changed = self._client.changed_since(exists)
+        return FlagSurvey(flags, complete=len(flags) >= exists and not changed, changed=changed)
 
     def metadata(self, uids: Iterable[int]) -> dict[int, Metadata]:
         uid_set = uid_set_of(uids)

@@ -12,7 +12,7 @@ from imapclient.exceptions import CapabilityError
 
 from accounts.models import Security
 from mail.deadline import resolve
-from mail.imap_text import joined, quoted
+from mail.imap_text import joined, quotable, quoted
 
 SILENCE_SECONDS = 30
 DIAL_SECONDS = 15
@@ -71,10 +71,10 @@ class Client(IMAPClient):
         return _Imap4(self.host, self.port, self._dial, *self._limits)
 
     def _dial(self):
-        addresses = resolve(self.host, self.port, DIAL_SECONDS)
+        addresses = resolve(self.host, self.port, self._guard.at_most(DIAL_SECONDS))
         for position, (family, kind, protocol, _, address) in enumerate(addresses, 1):
             sock = socket.socket(family, kind, protocol)
-            sock.settimeout(DIAL_SECONDS)
+            sock.settimeout(self._guard.at_most(DIAL_SECONDS))
             try:
                 sock.connect(address)
                 break
@@ -103,6 +103,7 @@ class Client(IMAPClient):
             self.starttls(self._context)
         except CapabilityError as error:
             raise ssl.SSLError("the server offers no STARTTLS") from error
+        self._imap.untagged_responses = {}  # what came before TLS may be forged
 
     def authenticate(self, login: str, secret: str) -> None:
         if self._imap.state == "AUTH":
@@ -113,7 +114,8 @@ class Client(IMAPClient):
             typ, data = self._imap._simple_command("LOGIN", quoted(login.encode()), quoted(secret.encode()))
             self._checkok("login", typ, data)
             self._imap.state = "AUTH"
-        self._cached_capabilities = None  # a server may offer more after login
+        self._cached_capabilities = None
+        self._imap.untagged_responses = {}
 
     def drop(self) -> None:
         with suppress(OSError):  # it may be gone already
@@ -135,7 +137,7 @@ class Client(IMAPClient):
         return self._imap._untagged_response(typ, data, "STATUS")
 
     def _named(self, command: str, raw_name: bytes):
-        if set(raw_name) & set(b"\r\n\0"):  # only a literal can carry these
+        if not quotable(raw_name):
             self._imap.literal = raw_name
             return self._imap._simple_command(command)
         return self._imap._simple_command(command, quoted(raw_name))
@@ -145,8 +147,7 @@ class Client(IMAPClient):
         self._checkok("fetch", typ, data)
         return (joined(line) for line in data if line)
 
-    def changes(self) -> tuple[int | None, int]:
-        """The newest EXISTS and the number of EXPUNGEs that came with the last answers."""
-        exists = self._imap.untagged_responses.get("EXISTS")
-        expunged = self._imap.untagged_responses.get("EXPUNGE", [])
-        return (int(exists[-1]) if exists else None), len(expunged)
+    def changed_since(self, exists: int) -> bool:
+        """Whether the server spoke of mails that came or went, beside the last answers."""
+        announced = self._imap.untagged_responses.get("EXISTS")
+        return bool(announced and int(announced[-1]) != exists) or "EXPUNGE" in self._imap.untagged_responses

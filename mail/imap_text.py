@@ -18,6 +18,11 @@ _INTERNAL_DATE = re.compile(rb'\bINTERNALDATE "([^"]+)"', re.I)
 _MESSAGES = re.compile(rb"\bMESSAGES (\d{1,10})\b", re.I)
 
 
+def quotable(text: bytes) -> bool:
+    """Whether a quoted string can carry this; what it cannot would end the command and begin another."""
+    return not set(text) & set(b"\r\n\0")
+
+
 def quoted(text: bytes) -> bytes:
     return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
@@ -86,6 +91,7 @@ def _flags(text: bytes) -> Flags:
 def _internal_date(line: bytes) -> datetime | None:
     found = _INTERNAL_DATE.search(line)
     try:
-        return parse_to_datetime(found[1], normalise=False).astimezone(UTC) if found else None
+        date = parse_to_datetime(found[1], normalise=False).astimezone(UTC) if found else None
     except (ValueError, OverflowError):
         return None
+    return date if date and 1970 <= date.year <= 2200 else None

@@ -71,11 +71,12 @@ class FlagSurvey:
     """Every UID of a folder with its flags (None: the server sent none).
 
     `complete` is False when fewer came than the server counts: then absence proves nothing.
+    `changed` says that mails came or went while we looked.
     """
 
     flags: dict[int, Flags | None]
-    exists: int
     complete: bool
+    changed: bool
 
 
 @dataclass(frozen=True)

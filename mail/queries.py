@@ -79,26 +79,28 @@ def folder_figures(account: MailAccount) -> list[FolderFigures]:
 
 def _figures(folder: Folder) -> FolderFigures:
     on_server = folder.server_count or 0
+    counted = {state: getattr(folder, f"{state}_entries") for state in EntryState.values}
+    if folder.excluded:
+        counted = dict.fromkeys(EntryState.values, 0) | {EntryState.EXCLUDED: on_server}
     return FolderFigures(
         folder_id=folder.pk,
         special_use=folder.special_use,
         guessed=folder.special_use_guessed,
         left_out=folder.excluded,
         on_server=on_server,
-        stored=folder.stored_entries,
-        excluded=on_server if folder.excluded else folder.excluded_entries,
-        quarantined=folder.quarantined_entries,
-        pending=folder.pending_entries,
-        gone=folder.gone_entries,
         as_of=folder.as_of,
+        **counted,
     )
 
 
 def account_figures(account: MailAccount) -> AccountFigures:
     folders = folder_figures(account)
-    names = ("on_server", "stored", "excluded", "quarantined", "pending", "gone", "unexplained")
+    names = ("on_server", "stored", "excluded", "quarantined", "pending", "gone")
     sums = {name: sum(getattr(folder, name) for folder in folders) for name in names}
-    return AccountFigures(**sums, as_of=min((f.as_of for f in folders if f.as_of), default=None))
+    unexplained = sum(abs(folder.unexplained) for folder in folders)  # or one folder hides another's
+    return AccountFigures(
+        **sums, unexplained=unexplained, as_of=min((f.as_of for f in folders if f.as_of), default=None)
+    )
 
 
 def folder_names(account: MailAccount, account_key: bytes) -> dict[UUID, str]:

@@ -19,7 +19,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts import vault
-from accounts.errors import ErrorType
+from accounts.errors import ErrorType, SealBroken
 from accounts.models import MailAccount
 from mail.fetch import MAX_ATTEMPTS
 from mail.models import ContentKey, EntryState, Folder, LedgerEntry, Message, MessageBody
@@ -64,9 +64,13 @@ class Sealer:
     content_key_row: ContentKey
 
     @classmethod
-    def for_claim(cls, account: MailAccount, account_key: bytes) -> "Sealer":
+    def for_claim(cls, account: MailAccount, account_key: bytes, mail_key_digest: str) -> "Sealer":
+        """Raises SealBroken when the mail key in the database is not the account owner's."""
+        mail_public_key = account.user.vault.mail_public_key
+        if vault.digest(mail_public_key) != mail_key_digest:
+            raise SealBroken
         key, row = vault.new_key(), ContentKey(account=account)
-        row.sealed_key = vault.seal_to(account.user.vault.mail_public_key, key, *place(row, "sealed_key"))
+        row.sealed_key = vault.seal_to(mail_public_key, key, *place(row, "sealed_key"))
         return cls(account, account_key, key, row)
 
     def index(self, kind: str, value: bytes) -> bytes:
@@ -115,11 +119,11 @@ def _new_folder(sealer: Sealer, folder: SurveyedFolder, index: bytes) -> Folder:
 
 
 def record_excluded_folder(guard: Guard, folder: Folder, server_count: int | None) -> None:
-    """A folder left out counts its mails and holds no UID rows."""
+    """A folder left out counts its mails. Rows from a time when it was synced stay, but do not count."""
+    if server_count is None:
+        return
     with guarded(guard):
-        folder.entries.all().delete()
         folder.server_count, folder.as_of = server_count, timezone.now()
-        folder.uidvalidity = folder.uidnext = folder.highestmodseq = None
         folder.save()
 
 
@@ -215,28 +219,38 @@ def apply_size_limit(guard: Guard, folder: Folder) -> None:
         )
 
 
-def record_count(guard: Guard, folder: Folder, selected: Selected, survey: FlagSurvey) -> None:
+def record_count(guard: Guard, folder: Folder, selected: Selected) -> None:
     with guarded(guard):
-        folder.server_count, folder.as_of = survey.exists, timezone.now()
+        folder.server_count, folder.as_of = selected.exists, timezone.now()
         folder.uidnext, folder.highestmodseq = selected.uidnext, selected.highestmodseq
         folder.save()
 
 
 def pending_mails(account: MailAccount) -> list[PendingMail]:
-    rows = LedgerEntry.objects.filter(
+    values = _current(account, EntryState.PENDING).values_list(*_PENDING_FIELDS)
+    return [PendingMail(*row) for row in values.iterator(chunk_size=5_000)]
+
+
+def smallest_stored_mail(account: MailAccount) -> PendingMail | None:
+    row = _current(account, EntryState.STORED).order_by("size").values_list(*_PENDING_FIELDS).first()
+    return PendingMail(*row) if row else None
+
+
+_PENDING_FIELDS = ("id", "folder_id", "uid", "size", "internal_date", "attempts")
+
+
+def _current(account: MailAccount, state: EntryState):
+    """Ledger rows of the folders that are synced, under their present UIDVALIDITY."""
+    return LedgerEntry.objects.filter(
         folder__account=account,
         folder__excluded=False,
         folder__gone_at=None,
         uidvalidity=F("folder__uidvalidity"),
-        state=EntryState.PENDING,
+        state=state,
     )
-    values = rows.values_list("id", "folder_id", "uid", "size", "internal_date", "attempts")
-    return [PendingMail(*row) for row in values.iterator(chunk_size=5_000)]
 
 
-def store_batch(
-    guard: Guard, sealer: Sealer, mails: list[ParsedMail], failed: tuple[PendingMail, ...] = ()
-) -> None:
+def store_batch(guard: Guard, sealer: Sealer, mails: list[ParsedMail]) -> None:
     """The checkpoint: bodies, envelopes and ledger rows of one batch, all or none.
 
     A mail whose raw bytes are already stored is linked, not stored again.
@@ -257,8 +271,6 @@ def store_batch(
         Message.objects.bulk_create(messages)
         MessageBody.objects.bulk_create(bodies)
         _mark_stored({entry_id: ids[index] for entry_id, index in index_of.items()})
-        if failed:
-            _mark_failed(failed)
 
 
 def _raw_index(sealer: Sealer, raw: bytes) -> bytes:
@@ -306,8 +318,9 @@ def _sealed_body(sealer: Sealer, message: Message, raw: bytes) -> MessageBody:
 def _mark_stored(message_ids: dict[int, UUID]) -> None:
     entries = list(LedgerEntry.objects.filter(pk__in=message_ids))
     for entry in entries:
-        entry.state, entry.message_id, entry.error_type = EntryState.STORED, message_ids[entry.pk], ""
-    _update(entries, ["state", "message", "error_type"])
+        entry.state, entry.message_id = EntryState.STORED, message_ids[entry.pk]
+        entry.error_type = entry.reason = ""
+    _update(entries, ["state", "message", "error_type", "reason"])
 
 
 def _update(entries: list[LedgerEntry], fields: list[str]) -> None:
@@ -317,10 +330,15 @@ def _update(entries: list[LedgerEntry], fields: list[str]) -> None:
     )
 
 
-def _mark_failed(failed: tuple[PendingMail, ...]) -> None:
-    rows = LedgerEntry.objects.filter(pk__in=[mail.entry_id for mail in failed])
-    rows.update(attempts=F("attempts") + 1, error_type=ErrorType.UNFETCHABLE)
-    rows.filter(attempts__gte=MAX_ATTEMPTS).update(state=EntryState.QUARANTINED, reason=ErrorType.UNFETCHABLE)
+def record_failed(guard: Guard, failed: list[PendingMail]) -> None:
+    """Count an attempt of mails that the server did not give; after the last one they are quarantined."""
+    for mails in chunks(tuple(failed)):
+        rows = LedgerEntry.objects.filter(pk__in=[mail.entry_id for mail in mails])
+        with guarded(guard):
+            rows.update(attempts=F("attempts") + 1, error_type=ErrorType.UNFETCHABLE)
+            rows.filter(attempts__gte=MAX_ATTEMPTS).update(
+                state=EntryState.QUARANTINED, reason=ErrorType.UNFETCHABLE
+            )
 
 
 def pack_envelope(envelope: Envelope) -> bytes:

@@ -13,6 +13,7 @@ from pipeline.work import Work
 
 DEFAULT_MAX_MAILS = 100
 DEFAULT_TIMEOUT_SECONDS = 120
+MAX_LIMIT = 2**31 - 1
 INTERACTIVE = 10
 
 Keys = Mapping[UUID, bytes]
@@ -92,8 +93,8 @@ class PipelineBroker:
         self, user: User, accounts: Iterable[MailAccount], max_mails, timeout_seconds, trigger
     ) -> tuple[PipelineJob, list[AccountRun]]:
         for limit in (max_mails, timeout_seconds):
-            if limit is not None and limit < 1:
-                raise ValueError("a limit is at least 1, or None for unbounded")
+            if limit is not None and not 1 <= limit <= MAX_LIMIT:
+                raise ValueError(f"a limit is from 1 to {MAX_LIMIT}, or None for unbounded")
         job = PipelineJob.objects.create(
             user=user, trigger=trigger, max_mails=max_mails, timeout_seconds=timeout_seconds
         )
@@ -108,8 +109,7 @@ class PipelineBroker:
         return job, joined
 
     def _ring_after_commit(self, run: AccountRun) -> None:
-        # robust: the rows stand, so a queue that is down costs time and not the job
-        transaction.on_commit(lambda: tasks.ring(run.pk, run.priority), robust=True)
+        transaction.on_commit(lambda: tasks.ring(run.pk, run.priority))
 
 
 def _chosen(user: User, account: MailAccount | None) -> list[MailAccount]:

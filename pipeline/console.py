@@ -43,9 +43,9 @@ class Bars:
 
     def __init__(self, console: Console):
         self._progress = Progress(
-            TextColumn("{task.fields[mark]} [bold]{task.fields[name]}"),
+            TextColumn("{task.fields[mark]} {task.fields[name]}", style="bold", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
             console=console,
         )

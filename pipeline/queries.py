@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -98,7 +98,7 @@ def run_report(run: AccountRun) -> RunReport:
         mails_total=run.mails_total,
         bytes_done=run.bytes_done,
         bytes_total=run.bytes_total,
-        emails_fetched=run.emails_fetched or run.mails_done,
+        emails_fetched=run.emails_fetched,
         emails_processed=run.emails_processed,
         error_type=run.error_type,
         error=advice.sentence if advice else "",
@@ -107,7 +107,7 @@ def run_report(run: AccountRun) -> RunReport:
         started_at=run.started_at,
         ended_at=run.ended_at,
         duration=duration,
-        phases=run.phase_seconds,
+        phases={phase: run.phase_seconds.get(phase, 0.0) for phase in Phase.values},
     )
 
 
@@ -160,7 +160,3 @@ def _figures(seconds: list[float]) -> PhaseFigures:
         return PhaseFigures(0.0, 0.0)
     ranked = sorted(seconds)
     return PhaseFigures(statistics.fmean(ranked), ranked[math.ceil(0.95 * len(ranked)) - 1])
-
-
-def as_json(report) -> dict:
-    return asdict(report)

@@ -26,6 +26,10 @@ from pipeline import runs
 from pipeline.models import AccountRun, Phase, RunStatus
 from pipeline.work import Work
 
+Folders = dict[UUID, tuple[bytes, Folder]]  # by the row's id: the name for the server, and the row
+
+LOOKS = 3  # at a folder that changes under our eyes
+
 logger = logging.getLogger("mailhelper.runner")
 
 
@@ -39,32 +43,35 @@ def execute(run_id: UUID, claim: runs.Claim | None = None, account_key: bytes | 
         return
     run = AccountRun.objects.select_related("account__user__vault").get(pk=run_id)
     work = Work(run, claim)
+    error = _attempt(work, account_key)
     try:
-        work.open(account_key or grants.open_account_key(run.account, run.grant_id))
-        sync(work)
-        runs.finish(claim, RunStatus.SUCCESS, **work.facts())
+        if error is None:
+            runs.finish(claim, RunStatus.SUCCESS, **work.facts())
+        else:
+            fail(work, error)
     except runs.LeaseLost:
         logger.warning("run %s lost its lease; another goes on from its checkpoint", run_id)
+
+
+def _attempt(work: Work, account_key: bytes | None) -> Exception | None:
+    """What went wrong, as a value: an exception chained to it would carry the server's words into a log."""
+    try:
+        work.open(account_key or grants.open_account_key(work.account, work.run.grant_id))
+        sync(work)
     except Exception as error:  # whatever it is, the run ends with its name
-        fail(work, error)
+        return error
+    return None
 
 
 def fail(work: Work, error: Exception) -> None:
-    """End the run with the error's type. The words that came with it are sealed as evidence."""
+    """End the run with the error's type; the words that came with it are sealed. Raises LeaseLost."""
+    if isinstance(error, runs.LeaseLost):
+        raise error
     error_type, facts = classify(error)
     status = RunStatus.SKIPPED if error_type == ErrorType.NO_KEY else RunStatus.FAILED
     logger.warning("run %s %s: %s %s", work.run.pk, status, error_type, facts or "")
-    try:
-        runs.finish(
-            work.claim,
-            status,
-            error_type,
-            error_facts=facts,
-            sealed_evidence=work.sealed_evidence(error),
-            **work.facts(),
-        )
-    except runs.LeaseLost:
-        logger.warning("run %s had lost its lease before it failed", work.run.pk)
+    evidence = work.sealed_evidence(error)
+    runs.finish(work.claim, status, error_type, error_facts=facts, sealed_evidence=evidence, **work.facts())
 
 
 def classify(error: Exception) -> tuple[ErrorType, dict]:
@@ -109,7 +116,7 @@ def sync(work: Work) -> None:
             folders = take_stock(work, session)
         fetch_pending(work, fetcher, folders)
     except SyncError as error:
-        if error.error_type != ErrorType.TIMEOUT or not work.deadline.passed() or not work.mails:
+        if error.error_type != ErrorType.TIMEOUT or not work.deadline.passed() or not work.progressed:
             raise
         # the run's time is over and it has something to show: that is a success, the rest stays pending
     finally:
@@ -119,7 +126,7 @@ def sync(work: Work) -> None:
         raise work.bug or work.refused
 
 
-def take_stock(work: Work, session: ImapSession) -> dict[UUID, tuple[bytes, Folder]]:
+def take_stock(work: Work, session: ImapSession) -> Folders:
     """Survey the folders and reconcile each with the ledger. Returns those that are synced."""
     listed = session.list_folders()
     if not listed:
@@ -142,27 +149,57 @@ def _reconcile_or_note(work: Work, session: ImapSession, folder: SurveyedFolder,
     try:
         reconcile(work, session, folder.raw_name, row)
     except SyncError as error:
-        if error.error_type != ErrorType.MAILBOX_GONE:
-            raise
-        work.refused = error
+        _note_refusal(work, error)
         return False
     return True
 
 
+def _note_refusal(work: Work, error: SyncError) -> None:
+    """Keep the error of one folder for the run's end; raise one that concerns the whole mailbox."""
+    if error.error_type != ErrorType.MAILBOX_GONE and "missing" not in error.facts:
+        raise error
+    work.refused = error
+
+
 def reconcile(work: Work, session: ImapSession, raw_name: bytes, folder: Folder) -> None:
-    selected = session.examine(raw_name)
+    for _ in range(LOOKS):
+        selected = session.examine(raw_name)
+        flags = session.survey_flags(selected.exists)
+        if not flags.changed:
+            break
     store.adopt_uidvalidity(work.guard, folder, selected.uidvalidity)
-    flags = session.survey_flags(selected.exists)
     plan = plan_folder(flags, store.known_entries(folder), work.sealer.keywords_index)
     store.record_plan(work.guard, work.sealer, folder, plan)
     for uids in store.chunks(plan.new, UIDS_PER_COMMAND):
         store.record_new(work.guard, work.sealer, folder, uids, session.metadata(uids), flags)
     store.apply_size_limit(work.guard, folder)
-    store.record_count(work.guard, folder, selected, flags)
+    store.record_count(work.guard, folder, selected)
 
 
-def fetch_pending(work: Work, fetcher: Fetcher, folders: dict[UUID, tuple[bytes, Folder]]) -> None:
-    """Fetch, parse and store what is pending, newest first, until nothing is left or a limit is reached."""
+def fetch_pending(work: Work, fetcher: Fetcher, folders: Folders) -> None:
+    """Fetch what is pending; a mail that failed has it counted only if the server gives others."""
+    try:
+        fetch_within_limits(work, fetcher, folders)
+    finally:
+        if work.failed and work.progressed:
+            store.record_failed(work.guard, work.failed)
+    if work.failed and not work.progressed:
+        _require_another_mail(work, fetcher, folders)
+        store.record_failed(work.guard, work.failed)
+
+
+def _require_another_mail(work: Work, fetcher: Fetcher, folders: Folders) -> None:
+    """No mail came in this run: see whether the server still gives one that we have. Raises SyncError."""
+    known = store.smallest_stored_mail(work.account)
+    if known and known.folder_id in folders:
+        raw_name, folder = folders[known.folder_id]
+        if fetcher.fetch(raw_name, folder.uidvalidity, [known]).mails:
+            return
+    raise SyncError(ErrorType.PROTOCOL_ERROR, reason="no_mail_given")
+
+
+def fetch_within_limits(work: Work, fetcher: Fetcher, folders: Folders) -> None:
+    """Fetch, parse and store, newest first, until nothing is left or a limit is reached."""
     pending = newest_first(mail for mail in store.pending_mails(work.account) if mail.folder_id in folders)
     tried, limit = 0, work.limits()
     while pending and (limit is None or tried < limit):
@@ -173,21 +210,24 @@ def fetch_pending(work: Work, fetcher: Fetcher, folders: dict[UUID, tuple[bytes,
             work.limits()
             if work.deadline.passed():
                 raise SyncError(ErrorType.TIMEOUT)
-            raw_name, folder = folders[batch[0].folder_id]
-            fetch_batch(work, fetcher, raw_name, folder, batch)
+            fetch_batch(work, fetcher, folders, batch)
         tried, pending, limit = tried + len(window), pending[len(window) :], work.limits()
 
 
-def fetch_batch(
-    work: Work, fetcher: Fetcher, raw_name: bytes, folder: Folder, batch: list[PendingMail]
-) -> None:
-    with work.phase(Phase.FETCH):
-        fetched = fetcher.fetch(raw_name, folder.uidvalidity, batch)
+def fetch_batch(work: Work, fetcher: Fetcher, folders: Folders, batch: list[PendingMail]) -> None:
+    raw_name, folder = folders[batch[0].folder_id]
+    try:
+        with work.phase(Phase.FETCH):
+            fetched = fetcher.fetch(raw_name, folder.uidvalidity, batch)
+    except SyncError as error:
+        return _note_refusal(work, error)
+    work.failed += fetched.failed
     with work.phase(Phase.PARSE):
         parsed = [_parsed(work, mail, raw) for mail, raw in fetched.mails]
-    with work.phase(Phase.SAVE):
-        store.store_batch(work.guard, work.sealer, parsed, fetched.failed)
-    work.stored(fetched)
+    if parsed:
+        with work.phase(Phase.SAVE):
+            store.store_batch(lambda: work.checkpoint(parsed), work.sealer, parsed)
+        work.stored(parsed)
 
 
 def _parsed(work: Work, mail: PendingMail, raw: bytes) -> ParsedMail:

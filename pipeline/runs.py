@@ -127,18 +127,18 @@ def claim(run_id: UUID) -> Claim | None:
 
 
 def _start_job(job: PipelineJob) -> None:
-    job.status, job.started_at = JobStatus.RUNNING, timezone.now()
-    job.save(update_fields=["status", "started_at"])
-    _event("started", job=job, before=JobStatus.PENDING, after=JobStatus.RUNNING)
+    waiting = PipelineJob.objects.filter(pk=job.pk, status=JobStatus.PENDING)
+    if waiting.update(status=JobStatus.RUNNING, started_at=timezone.now()):
+        _event("started", job=job, before=JobStatus.PENDING, after=JobStatus.RUNNING)
 
 
 def _lease_end():
     return timezone.now() + timedelta(seconds=settings.MAILHELPER_LEASE_SECONDS)
 
 
-def hold(claim: Claim) -> None:
+def hold(claim: Claim, **fields) -> None:
     """The guard: extend the lease in the caller's transaction. Raises LeaseLost."""
-    if not _held(claim).update(lease_until=_lease_end()):
+    if not _held(claim).update(lease_until=_lease_end(), **fields):
         raise LeaseLost
 
 

@@ -14,7 +14,7 @@ from accounts.models import MailAccount
 from mail import store
 from mail.deadline import Deadline
 from mail.imap import ImapSession
-from mail.parcels import FetchedBatch, PendingMail
+from mail.parcels import ParsedMail, PendingMail
 from pipeline import runs
 from pipeline.models import AccountRun, Phase
 
@@ -30,9 +30,8 @@ class Work:
     run: AccountRun
     claim: runs.Claim
     phase_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(Phase.values, 0.0))
-    mails: int = 0
-    byte_count: int = 0
     folders: int = 0
+    failed: list[PendingMail] = field(default_factory=list)
     bug: Exception | None = None
     refused: SyncError | None = None
     _account_key: bytes | None = None
@@ -43,6 +42,13 @@ class Work:
 
     def __post_init__(self):
         self.deadline = Deadline(self.run.timeout_seconds)
+        # what an earlier claim of this run has stored counts too
+        self.mails = self.mails_before = self.run.emails_fetched
+        self.byte_count = self.run.bytes_done
+
+    @property
+    def progressed(self) -> bool:
+        return self.mails > self.mails_before
 
     @property
     def account(self) -> MailAccount:
@@ -52,7 +58,7 @@ class Work:
         self._account_key = account_key
         self.connection = actions.connection_of(self.account, account_key)
         self.rules = actions.folder_rules_of(self.account, account_key)
-        self.sealer = store.Sealer.for_claim(self.account, account_key)
+        self.sealer = store.Sealer.for_claim(self.account, account_key, self.connection.mail_key_digest)
 
     def connect(self) -> ImapSession:
         return ImapSession(
@@ -99,10 +105,19 @@ class Work:
         total_bytes = self.byte_count + sum(mail.size or 0 for mail in mails)
         self.show(mails_total=self.mails + len(mails), bytes_total=total_bytes)
 
-    def stored(self, fetched: FetchedBatch) -> None:
+    def checkpoint(self, mails: list[ParsedMail]) -> None:
+        """The guard of a batch: its count commits or rolls back together with it."""
+        done = self.mails + len(mails)
+        runs.hold(self.claim, emails_fetched=done, mails_done=done, bytes_done=self._bytes_with(mails))
+        self._beaten = time.monotonic()
+
+    def stored(self, mails: list[ParsedMail]) -> None:
         self._receiving = 0
-        self.mails += len(fetched.mails)
-        self.byte_count += sum(len(raw) for _, raw in fetched.mails)
+        self.byte_count = self._bytes_with(mails)
+        self.mails += len(mails)
+
+    def _bytes_with(self, mails: list[ParsedMail]) -> int:
+        return self.byte_count + sum(len(mail.raw) for mail in mails)
 
     def limits(self) -> int | None:
         """max_mails as it is now: a job that joined may have raised it, and the time with it."""
@@ -124,4 +139,8 @@ class Work:
         if self._account_key is None:
             return None
         words = error.evidence if isinstance(error, SyncError) else "".join(traceback.format_exception(error))
-        return vault.seal(self._account_key, words.encode(), *store.place(self.run, "sealed_evidence"))
+        return vault.seal(
+            self._account_key,
+            words.encode(errors="backslashreplace"),
+            *store.place(self.run, "sealed_evidence"),
+        )

@@ -88,11 +88,11 @@ def mode_of(path: Path) -> str:
 def test_a_background_grant_opens_its_accounts_key_and_no_other(gmx, work, give, key_of):
     give(gmx)
     assert grants.open_account_key(gmx, None) == key_of(gmx)
-    assert assert_no_key(work) == {"grants": 0}
+    assert assert_no_key(work) == {"reason": "no_grant"}
 
 
 def test_without_a_grant_there_is_no_key(gmx):
-    assert assert_no_key(gmx) == {"grants": 0}
+    assert assert_no_key(gmx) == {"reason": "no_grant"}
 
 
 def test_a_grant_holds_no_readable_key(gmx, give, key_of):
@@ -112,7 +112,7 @@ def test_giving_a_grant_needs_no_private_key(gmx, give, key_file, key_of):
 def test_grants_whose_keys_were_swapped_open_nothing(gmx, work, give):
     one, other = give(gmx), give(work)
     swap(KeyGrant, "sealed_key", one.pk, other.pk)
-    assert [assert_no_key(account) for account in (gmx, work)] == [{"grants": 1}] * 2
+    assert [assert_no_key(account) for account in (gmx, work)] == [{"reason": "worker_key"}] * 2
 
 
 def test_grants_whose_accounts_were_swapped_open_nothing(gmx, work, give):
@@ -124,7 +124,7 @@ def test_grants_whose_accounts_were_swapped_open_nothing(gmx, work, give):
 
 def test_a_job_grant_cannot_be_turned_into_a_background_grant(gmx, give):
     KeyGrant.objects.filter(pk=give(gmx, GrantPurpose.JOB).pk).update(purpose=GrantPurpose.BACKGROUND)
-    assert assert_no_key(gmx) == {"grants": 1}
+    assert assert_no_key(gmx) == {"reason": "worker_key"}
 
 
 def test_a_job_grant_opens_only_for_the_run_that_carries_it(gmx, work, give, key_of):
@@ -143,7 +143,7 @@ def test_a_grant_opens_until_its_last_second(gmx, give, key_of, noon, purpose, l
     noon.move_to(NOON + lifetime - TICK)
     assert grants.open_account_key(gmx, given.pk) == key_of(gmx)
     noon.move_to(NOON + lifetime)
-    assert assert_no_key(gmx, given.pk) == {"grants": 0}
+    assert assert_no_key(gmx, given.pk) == {"reason": "no_grant"}
 
 
 def test_the_use_of_a_grant_is_noted(gmx, give, noon):
@@ -159,7 +159,7 @@ def test_revoking_ends_a_grant_and_wipes_its_key(gmx, work, give, key_of, noon):
     given = give(gmx)
     give(work)
     assert grants.revoke(gmx.grants.all()) == 1
-    assert assert_no_key(gmx, given.pk) == {"grants": 0}
+    assert assert_no_key(gmx, given.pk) == {"reason": "no_grant"}
     given.refresh_from_db()
     assert (given.revoked_at, given.sealed_key) == (NOON, b"")
     assert grants.open_account_key(work, None) == key_of(work)
@@ -192,13 +192,13 @@ def test_a_job_grant_leaves_the_background_grant_and_other_job_grants_alone(gmx,
 def test_a_grant_sealed_to_a_retired_worker_key_does_not_open(gmx, give, noon):
     given = give(gmx)
     WorkerKey.objects.update(retired_at=NOON)
-    assert assert_no_key(gmx, given.pk) == {"grants": 0}
+    assert assert_no_key(gmx, given.pk) == {"reason": "no_grant"}
 
 
 def test_a_machine_with_another_worker_key_opens_nothing(gmx, give, key_file):
     give(gmx)
     key_file.write_bytes(base64.b64encode(vault.new_key_pair().private))
-    assert assert_no_key(gmx) == {"grants": 1}
+    assert assert_no_key(gmx) == {"reason": "worker_key"}
 
 
 def test_a_broken_run_grant_leaves_the_background_grant_to_open(gmx, give, key_of):
@@ -276,11 +276,11 @@ def test_rotation_through_the_command_says_how_many_grants_moved(gmx, give, caps
     assert "1 grants moved" in capsys.readouterr().out
 
 
-def test_rotation_is_refused_while_the_key_comes_from_the_environment(gmx, give, settings, key_file):
+def test_rotation_is_refused_while_the_environment_holds_the_current_key(gmx, give, settings, key_file):
     give(gmx)
     settings.MAILHELPER_WORKER_KEY = key_file.read_text()
     before, text = all_rows(), key_file.read_bytes()
-    with pytest.raises(CommandError, match="rotate it there") as refused:
+    with pytest.raises(CommandError, match="is the current key already") as refused:
         call_command("rotate_worker_key")
     assert refused.value.returncode == 2
     assert (all_rows(), key_file.read_bytes()) == (before, text)
@@ -291,10 +291,38 @@ def test_garbage_in_the_key_file_is_said_clearly_and_left_alone(gmx, give, key_f
     give(gmx)
     key_file.write_bytes(text)
     before = all_rows()
-    for ask in (grants.rotate_worker_key, lambda: grants.open_account_key(gmx, None)):
-        with pytest.raises(UsageError, match="is not a worker key"):
-            ask()
+    with pytest.raises(UsageError, match="is not a worker key"):
+        grants.rotate_worker_key()
+    assert assert_no_key(gmx) == {"reason": "worker_key"}
     assert (all_rows(), key_file.read_bytes()) == (before, text)
+
+
+def test_a_new_key_in_the_environment_takes_over_and_old_grants_end(gmx, give, settings, key_of):
+    give(gmx)
+    settings.MAILHELPER_WORKER_KEY = base64.b64encode(vault.new_key_pair().private).decode()
+    assert assert_no_key(gmx) == {"reason": "worker_key"}
+    assert grants.rotate_worker_key() == 0
+    give(gmx)
+    assert grants.open_account_key(gmx, None) == key_of(gmx)
+
+
+def test_a_lost_key_file_is_never_replaced_in_silence(gmx, give, key_file, key_of):
+    give(gmx)
+    key_file.unlink()
+    give(gmx)  # a web host gives grants without a private key
+    assert assert_no_key(gmx) == {"reason": "worker_key"}
+    assert not key_file.exists()
+    assert grants.rotate_worker_key() == 0
+    give(gmx)
+    assert grants.open_account_key(gmx, None) == key_of(gmx)
+
+
+def test_a_grants_sealed_key_is_destroyed_when_its_time_is_over(gmx, give):
+    row = give(gmx)
+    with time_machine.travel(row.expires_at + timedelta(seconds=1), tick=False):
+        assert grants.end_expired() == 1
+    row.refresh_from_db()
+    assert row.sealed_key == b""
 
 
 def test_garbage_in_the_environments_key_is_said_clearly(settings):
@@ -306,7 +334,7 @@ def test_garbage_in_the_environments_key_is_said_clearly(settings):
 def test_key_files_are_for_their_owner_alone(key_file):
     previous = os.umask(0)
     try:
-        grants.worker_key_pair()
+        grants.current_worker_key()
         modes = [mode_of(key_file), mode_of(key_file.parent)]
         grants.rotate_worker_key()
         modes.append(mode_of(key_file))

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.test import Client
 
 from accounts import actions, vault
-from accounts.errors import SealBroken, UsageError, WrongPassword, WrongRecoveryKey
+from accounts.errors import PasswordTooLong, SealBroken, UsageError, WrongPassword, WrongRecoveryKey
 from accounts.hashers import SplitArgon2Hasher
 from accounts.models import MailAccount, User, Vault
 
@@ -294,3 +294,15 @@ def test_new_settings_for_an_account_with_a_swapped_key_are_refused(anna, bert, 
             *("--security=tls", "--login=box", "--replace"),
         )
     assert all_rows() == before
+
+
+def test_a_password_of_endless_length_is_refused_before_any_work(anna, monkeypatch):
+    monkeypatch.setattr(vault, "unicodedata", None)  # whoever normalises fails
+    endless = "ä" * 100_000
+    for address in ("anna@example.org", "nobody@example.org"):
+        with pytest.raises(WrongPassword):
+            actions.unlock_by_address(address, endless)
+    with pytest.raises(PasswordTooLong):
+        actions.change_password(anna.user, anna.user_key, endless)
+    with pytest.raises(WrongRecoveryKey):
+        vault.recovery_wrapping_key(endless)

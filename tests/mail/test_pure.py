@@ -152,7 +152,7 @@ def test_folder_names_are_shown_so_that_nothing_acts_on_a_terminal(raw, shown):
 
 def test_exported_names_are_single_safe_and_distinct_path_components():
     names = ["a/b", "a_b", "..", ".", "", "Twin", "twin", "x" * 500, "~", "con\n"]
-    safe = safe_names(names)
+    safe = safe_names(dict(enumerate(names)))
     assert len({name.casefold() for name in safe.values()}) == len(names)
     assert all(name and "/" not in name and not name.startswith(".") for name in safe.values())
     assert max(len(name.encode()) for name in safe.values()) <= 130

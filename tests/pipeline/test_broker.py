@@ -208,3 +208,67 @@ def test_twenty_people_at_the_button_make_one_run(anna, account):
     assert len(set(jobs)) == 20
     assert AccountRun.objects.count() == 1
     assert AccountRun.objects.get().jobs.count() == 20
+
+
+def test_a_queue_that_is_down_loses_no_job(anna, account, monkeypatch):
+    def broken(task):
+        raise ConnectionError("redis is away")
+
+    monkeypatch.setattr(tasks, "enqueue", broken)
+    run = run_of(broker.enqueue_fetch_job(anna.user, account))
+    AccountRun.objects.filter(pk=run.pk).update(run_after=timezone.now() - timedelta(seconds=10))
+    second = broker.enqueue_fetch_job(anna.user, account)
+    assert run_of(second) == run
+
+
+def test_a_run_that_cannot_be_ended_puts_no_words_into_the_log(
+    anna, mailbox, account, keys, monkeypatch, caplog
+):
+    import logging
+
+    from django.db import OperationalError
+
+    def locked(*args, **kwargs):
+        raise OperationalError("database is locked")
+
+    mailbox.server.set_password(mailbox.login, "another one")
+    run = run_of(broker.enqueue_fetch_job(anna.user, account, keys=keys))
+    monkeypatch.setattr(runs, "finish", locked)
+    with pytest.raises(OperationalError) as raised:
+        broker.execute_fetch_job(run.pk)
+    logging.getLogger("huey").error("as huey does", exc_info=raised.value)
+    assert "database is locked" in caplog.text
+    assert "Authentication" not in caplog.text and mailbox.login not in caplog.text
+
+
+def test_a_run_taken_over_counts_what_was_stored_before(anna, mailbox, account, keys, monkeypatch):
+    monkeypatch.setattr("mail.fetch.BATCH_MAILS", 2)
+    for number in range(4):
+        mailbox.append(mail(str(number)))
+    job_id = broker.enqueue_fetch_job(anna.user, account, keys=keys)
+    run = run_of(job_id)
+    from mail import store
+
+    real, batches = store.store_batch, []
+
+    def killed_after_the_first(*args):
+        if batches:
+            AccountRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+            runs.free_lapsed()
+        batches.append(args)
+        return real(*args)
+
+    monkeypatch.setattr(store, "store_batch", killed_after_the_first)
+    broker.execute_fetch_job(run.pk)
+    run.refresh_from_db()
+    assert (run.status, run.emails_fetched) == ("pending", 2)
+    monkeypatch.setattr(store, "store_batch", real)
+    broker.execute_fetch_job(run.pk)
+    assert broker.get_job_status(job_id).emails_fetched == 4
+
+
+def test_one_tampered_account_does_not_stop_the_others(anna, mailbox, account, connect, dovecot):
+    other = connect(Mailbox(dovecot), name="Verein")
+    other.sealed_account_key = account.sealed_account_key
+    other.save()
+    assert actions.account_keys([account, other], anna.user_key).keys() == {account.pk}

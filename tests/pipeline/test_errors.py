@@ -238,16 +238,17 @@ def test_a_server_that_is_lost_is_no_mails_fault(scripted, scripted_account, syn
 def test_a_literal_beyond_the_limit_is_not_read(scripted, scripted_account, sync, settings):
     settings.MAILHELPER_MAX_MAIL_BYTES = 1_000
     scripted.append("", "INBOX", mail("liar"))
+    scripted.append("", "INBOX", mail("honest"))
 
     def lie(session, tag, rest):
-        if b"BODY" not in rest:
+        if b"BODY" not in rest or not _in(rest, 1):
             return False
         session.say(b"* 1 FETCH (UID 1 BODY[] {5000000000}")
         raise Hang
 
     scripted.scripts["FETCH"] = lie
     assert sync(scripted_account).status == "success"
-    assert LedgerEntry.objects.get().attempts == 1
+    assert LedgerEntry.objects.get(uid=1).attempts == 1
 
 
 def test_answers_without_flags_or_dates_are_taken(scripted, scripted_account, sync):
@@ -373,3 +374,187 @@ def test_a_folder_that_the_server_lists_no_more_keeps_its_mail(scripted, scripte
     scripted.boxes[b"Old"] = box
     assert sync(scripted_account).emails_fetched == 0
     assert account_figures(scripted_account).stored == 1
+
+
+@pytest.mark.parametrize("answer", [b"TAG NO not today", b"TAG OK nothing"])
+def test_an_outage_quarantines_nothing(answer, scripted, scripted_account, sync):
+    for number in range(3):
+        scripted.append("", "INBOX", mail(str(number)))
+    scripted.scripts["FETCH"] = lambda session, tag, rest: b"BODY" in rest and say(answer)(session, tag, rest)
+    for _ in range(6):
+        assert sync(scripted_account).error_type == "protocol_error"
+    assert set(LedgerEntry.objects.values_list("state", "attempts")) == {("pending", 0)}
+
+
+def test_an_empty_answer_for_a_mail_with_bytes_is_not_stored(scripted, scripted_account, sync):
+    for number in range(2):
+        scripted.append("", "INBOX", mail(str(number)))
+
+    def empty_first(session, tag, rest):
+        if b"BODY" not in rest or not _in(rest, 1):
+            return False
+        session.say(b'* 1 FETCH (UID 1 BODY[] "")')
+        if _in(rest, 2):
+            session.say_fetch(2, 2, session.box.mails[2], b"BODY.PEEK[]")
+        session.ok(tag)
+        return True
+
+    scripted.scripts["FETCH"] = empty_first
+    assert sync(scripted_account).emails_fetched == 1
+    assert account_figures(scripted_account).pending == 1
+    del scripted.scripts["FETCH"]
+    assert sync(scripted_account).emails_fetched == 1
+
+
+def test_a_folder_opened_without_a_count_marks_nothing_as_gone(scripted, scripted_account, sync):
+    for number in range(3):
+        scripted.append("", "INBOX", mail(str(number)))
+    sync(scripted_account)
+    scripted.scripts["EXAMINE"] = say(b"* OK [UIDVALIDITY 1] ok", b"TAG OK [READ-ONLY] done")
+    assert sync(scripted_account).error_type == "protocol_error"
+    assert account_figures(scripted_account).stored == 3
+
+
+def test_a_folder_without_uidvalidity_does_not_stop_the_others(scripted, scripted_account, sync):
+    scripted.create("", "Odd")
+    scripted.append("", "INBOX", mail("one"))
+    scripted.scripts["EXAMINE"] = lambda session, tag, rest: (
+        b"Odd" in rest and say(b"* 0 EXISTS", b"TAG OK [READ-ONLY] done")(session, tag, rest)
+    )
+    run = sync(scripted_account)
+    assert (run.error_type, run.emails_fetched) == ("protocol_error", 1)
+
+
+def test_a_folder_lost_between_survey_and_fetch_does_not_stop_the_others(scripted, scripted_account, sync):
+    scripted.create("", "Fleeting")
+    scripted.append("", "Fleeting", mail("gone"))
+    scripted.append("", "INBOX", mail("one"))
+    opened = []
+
+    def once(session, tag, rest):
+        opened.append(rest)
+        return (
+            sum(b"Fleeting" in one for one in opened) > 1
+            and b"Fleeting" in rest
+            and say(b"TAG NO lost")(session, tag, rest)
+        )
+
+    scripted.scripts["EXAMINE"] = once
+    run = sync(scripted_account)
+    assert (run.error_type, run.emails_fetched) == ("mailbox_gone", 1)
+
+
+def test_a_mailbox_that_changes_while_we_look_is_looked_at_again(scripted, scripted_account, sync):
+    scripted.append("", "INBOX", mail("one"))
+    arrivals = [mail("two")]
+
+    def arriving(session, tag, rest):
+        if b"(FLAGS)" in rest and arrivals:
+            scripted.append("", "INBOX", arrivals.pop())
+            session.say(b"* 2 EXISTS")
+        return False
+
+    scripted.scripts["FETCH"] = arriving
+    assert sync(scripted_account).emails_fetched == 2
+    sums = account_figures(scripted_account)
+    assert (sums.on_server, sums.stored, sums.unexplained) == (2, 2, 0)
+
+
+@pytest.mark.parametrize(
+    "date", [b"31-Dec-9999 23:59:59 -1200", b"01-Jan-2026 00:00:00 +9999", b"31-Feb-2026 1"]
+)
+def test_an_impossible_date_costs_no_mail(date, scripted, scripted_account, sync):
+    scripted.append("", "INBOX", mail("one"))
+
+    def dated(session, tag, rest):
+        if b"RFC822.SIZE" not in rest:
+            return False
+        session.say(b'* 1 FETCH (UID 1 RFC822.SIZE 60 INTERNALDATE "' + date + b'")')
+        session.ok(tag)
+        return True
+
+    scripted.scripts["FETCH"] = dated
+    assert sync(scripted_account).emails_fetched == 1
+    assert sync(scripted_account).status == "success"
+
+
+def test_a_folder_name_never_becomes_a_command(scripted, connect, sync):
+    name = b'Trash\r\nX9 DELETE "INBOX'
+    account = connect(Mailbox(scripted), security="none")
+
+    def listing(session, tag, rest):
+        session.say(b'* LIST (\\Trash) "/" {%d}' % len(name), name, b'* LIST () "/" INBOX')
+        session.ok(tag)
+        return True
+
+    scripted.scripts["LIST"] = listing
+    assert sync(account).status == "success"
+    assert not [line for line in scripted.commands if b"DELETE" in line]
+
+
+def test_what_a_server_says_before_login_is_forgotten(scripted, scripted_account, sync):
+    scripted.greeting = b'* OK ready\r\n* LIST () "/" Injected'
+    sync(scripted_account)
+    assert scripted_account.folders.count() == 1
+
+
+def test_a_server_that_counts_to_the_stars_is_still_bound_in_time(scripted, scripted_account, sync):
+    scripted.scripts["EXAMINE"] = say(
+        b"* 99999999999999 EXISTS", b"* OK [UIDVALIDITY 1] ok", b"TAG OK [READ-ONLY] done"
+    )
+    scripted.scripts["FETCH"] = hang
+    assert sync(scripted_account, timeout_seconds=1).error_type == "timeout"
+
+
+def test_dialling_ends_at_the_runs_time(mailbox, connect, sync, monkeypatch):
+    import socket
+
+    silent = socket.socket()
+    silent.bind(("127.0.0.1", 0))
+    silent.listen(0)
+    fillers = [socket.socket() for _ in range(4)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(silent.getsockname())
+    account = connect(mailbox, host="127.0.0.1", port=silent.getsockname()[1], security="none")
+    run = sync(account, timeout_seconds=1)
+    assert run.error_type == "timeout" and run.duration < 10
+    for one in (silent, *fillers):
+        one.close()
+
+
+def test_a_mail_key_put_into_the_database_by_somebody_else_gets_no_mail(anna, bert, mailbox, account, sync):
+    from accounts.models import Vault
+
+    mailbox.append(mail("one"))
+    Vault.objects.filter(user=anna.user).update(mail_public_key=bert.user.vault.mail_public_key)
+    assert sync(account).error_type == "no_key"
+    assert account_figures(account).stored == 0
+
+
+def test_an_excluded_folder_whose_count_is_refused_keeps_its_last_one(scripted, scripted_account, sync):
+    scripted.create("", "Trash")
+    scripted.append("", "Trash", mail("one"))
+    sync(scripted_account)
+    scripted.scripts["STATUS"] = say(b"TAG NO not now")
+    assert sync(scripted_account).status == "success"
+    assert account_figures(scripted_account).excluded == 1
+
+
+def test_a_folder_left_out_for_a_while_is_not_downloaded_again(anna, scripted, scripted_account, sync):
+    from accounts import actions
+
+    uid = scripted.append("", "INBOX", mail("gone soon"))
+    scripted.append("", "INBOX", mail("stays"))
+    sync(scripted_account)
+    scripted.expunge("", "INBOX", [uid])
+    sync(scripted_account)
+    key = actions.account_key(scripted_account, anna.user_key)
+    connection = actions.connection_of(scripted_account, key)
+    for rules in (actions.FolderRules(exclude=("*",)), actions.FolderRules()):
+        actions.replace_connection(
+            scripted_account, anna.user_key, scripted_account.port, "none", connection, rules
+        )
+        assert sync(scripted_account).emails_fetched == 0
+    sums = account_figures(scripted_account)
+    assert (sums.on_server, sums.stored, sums.gone) == (1, 1, 1)

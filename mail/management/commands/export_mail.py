@@ -22,10 +22,10 @@ class Command(Door):
         user_key = unlock(user)
         private_key = actions.mail_private_key(user, user_key)
         prepare_directory(dir)
-        directories = safe_names(one.label for one in accounts)
+        directories = safe_names({one.pk: one.label for one in accounts})
         for one in accounts:
             key = actions.account_key(one, user_key)
-            export_account(one, key, private_key, dir / directories[one.label], self._say)
+            export_account(one, key, private_key, dir / directories[one.pk], self._say)
         self.stdout.write(f"Everything is in {dir}, readable by you alone.")
 
     def _say(self, folder):

@@ -10,7 +10,7 @@ from accounts.errors import UsageError
 from accounts.management.doors import PASSWORD, Door, ask_secret, person
 from accounts.models import GrantPurpose, MailAccount
 from pipeline import foreground
-from pipeline.broker import PipelineBroker
+from pipeline.broker import MAX_LIMIT, PipelineBroker
 from pipeline.console import Bars, Lines
 from pipeline.models import JobStatus, RunStatus, Trigger
 
@@ -35,8 +35,8 @@ class Command(Door):
 
     def handle(self, **options):
         for name in ("max_mails", "timeout", "jobs"):
-            if options[name] is not None and options[name] < 1:
-                raise UsageError(f"--{name.replace('_', '-')} is at least 1.")
+            if options[name] is not None and not 1 <= options[name] <= MAX_LIMIT:
+                raise UsageError(f"--{name.replace('_', '-')} is from 1 to {MAX_LIMIT}.")
         accounts = _accounts(options["user"], options["account"])
         keys = _keys(accounts, options["user"])
         by_user = {}
