@@ -35,18 +35,16 @@ _BY_RESPONSE_CODE = {
 }
 
 _RESPONSE_CODE = re.compile(r"\[([A-Z-]+)")
-_WRAPPED = (imaplib.IMAP4.error, OSError)
 
 
 def translated(error: Exception, login: bool, refused: ErrorType) -> SyncError:
     """The error's name, by the evidence: what the socket, TLS or the server said."""
-    cause = _cause(error)
     words = str(error)
-    match cause:
+    match error:
         case TimeoutError():
             return SyncError(ErrorType.TIMEOUT, words)
         case ssl.SSLCertVerificationError():
-            return SyncError(ErrorType.TLS_FAILED, words, verify_code=cause.verify_code)
+            return SyncError(ErrorType.TLS_FAILED, words, verify_code=error.verify_code)
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return SyncError(ErrorType.CONNECTION_RESET, words)
         case ssl.SSLError():
@@ -56,24 +54,17 @@ def translated(error: Exception, login: bool, refused: ErrorType) -> SyncError:
         case ConnectionError() | OSError():
             return SyncError(ErrorType.CONNECTION_RESET, words)
         case imaplib.IMAP4.error():
-            return SyncError(_by_words(words, cause, login, refused), words)
+            return SyncError(_by_words(words, error, login, refused), words)
     return SyncError(ErrorType.PROTOCOL_ERROR, words, exception=type(error).__name__)
 
 
-def _cause(error: BaseException) -> BaseException:
-    """IMAPClient and imaplib wrap what happened: a connection lost during login comes as a LoginError."""
-    while isinstance(error, imaplib.IMAP4.error) and isinstance(error.__context__, _WRAPPED):
-        error = error.__context__
-    return error
-
-
-def _by_words(words: str, cause: BaseException, login: bool, refused: ErrorType) -> ErrorType:
+def _by_words(words: str, error: Exception, login: bool, refused: ErrorType) -> ErrorType:
     code = _RESPONSE_CODE.search(words)
     if code and code[1] in _BY_RESPONSE_CODE:
         return _BY_RESPONSE_CODE[code[1]]
     if "* BYE" in words:
         return ErrorType.TEMPORARILY_UNAVAILABLE
-    if isinstance(cause, imaplib.IMAP4.abort):
+    if isinstance(error, imaplib.IMAP4.abort):
         return ErrorType.CONNECTION_RESET
     if login:
         return ErrorType.PROTOCOL_ERROR if "command error: BAD" in words else ErrorType.AUTH_FAILED

@@ -120,7 +120,7 @@ def sync(work: Work) -> None:
             raise
         # the run's time is over and it has something to show: that is a success, the rest stays pending
     finally:
-        with work.phase(Phase.DISCONNECT):
+        with work.timed(Phase.DISCONNECT):  # the phase shown stays the one in which a run failed
             fetcher.session.close()
     if work.bug or work.refused:
         raise work.bug or work.refused

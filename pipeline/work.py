@@ -76,8 +76,14 @@ class Work:
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
-        start, self._phase = time.monotonic(), phase
+        self._phase = phase
         self.show(phase=phase)
+        with self.timed(phase):
+            yield
+
+    @contextmanager
+    def timed(self, phase: Phase) -> Iterator[None]:
+        start = time.monotonic()
         try:
             yield
         finally:

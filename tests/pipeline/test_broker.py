@@ -272,3 +272,11 @@ def test_one_tampered_account_does_not_stop_the_others(anna, mailbox, account, c
     other.sealed_account_key = account.sealed_account_key
     other.save()
     assert actions.account_keys([account, other], anna.user_key).keys() == {account.pk}
+
+
+def test_waking_ends_grants_whose_time_is_over(account, keys):
+    row = grants.grant(account, keys[account.pk], GrantPurpose.BACKGROUND)
+    KeyGrant.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    tasks.wake()
+    row.refresh_from_db()
+    assert row.sealed_key == b""

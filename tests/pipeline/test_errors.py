@@ -300,7 +300,7 @@ def test_a_mail_without_a_size_is_accounted_for_and_fetched(scripted, scripted_a
 
 def test_a_batch_far_larger_than_announced_is_read_mail_by_mail(scripted, scripted_account, sync):
     for number in range(4):
-        scripted.append("", "INBOX", mail(str(number), "x" * 300_000))
+        scripted.append("", "INBOX", mail(str(number), "x" * 150_000))
 
     def lie(session, tag, rest):
         if b"RFC822.SIZE" not in rest:
@@ -558,3 +558,10 @@ def test_a_folder_left_out_for_a_while_is_not_downloaded_again(anna, scripted, s
         assert sync(scripted_account).emails_fetched == 0
     sums = account_figures(scripted_account)
     assert (sums.on_server, sums.stored, sums.gone) == (1, 1, 1)
+
+
+def test_a_failed_run_says_in_which_phase(scripted, scripted_account, sync):
+    scripted.scripts["LIST"] = drop
+    assert sync(scripted_account).phase == "folder_list"
+    scripted.scripts["LOGIN"] = drop
+    assert sync(scripted_account).phase == "connect"
