@@ -11,7 +11,7 @@ TEST_NEEDS := $(VENV)/.test-needs
 .PHONY: help demo run test bench lint clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(DEMO_NEEDS)  ## sync three real mailboxes and show them (ARGS=--once ends after the sync)
 	@$(BIN)/python -m mailhelper.demo $(ARGS)

@@ -225,6 +225,8 @@ def _check_connection(security: str, connection: Connection) -> None:
         raise UsageError("Host, login and password must not be empty.")
     if not (connection.host + connection.login + connection.secret).isprintable():
         raise UsageError("Host, login and password must not hold control characters.")
+    if set(connection.host) & set("/ @"):
+        raise UsageError("The host is the server's bare name, as imap.gmx.net.")
     local = connection.host in LOOPBACK or settings.MAILHELPER_ALLOW_PLAINTEXT
     if security == Security.NONE and not local:
         raise UsageError(

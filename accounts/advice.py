@@ -53,7 +53,8 @@ _BY_TYPE = {
     ),
     ErrorType.TLS_FAILED: (
         "The server's certificate or encryption could not be trusted, so no password was sent.",
-        "Check host and port. For a server with a certificate of its own give its CA with --ca-file.",
+        "Check host, port and security (993 with tls, 143 with starttls). For a server with a certificate of "
+        "its own give its CA with --ca-file.",
     ),
     ErrorType.DNS_FAILED: (
         "The server's name was not found.",
@@ -98,6 +99,10 @@ GMAIL_ARCHIVE = (
     "a mail without a label is missing here."
 )
 
+OTHER_WORKER_KEY = (
+    "Note: workers on this machine cannot use grants, for its worker key is not the one they are sealed to. "
+    "If it was lost, run manage.py rotate_worker_key and give the grants again."
+)
 NO_WORKER = Advice(
     "No worker is taking this up.",
     "Start one on the machine that runs mailhelper: manage.py run_huey.",
@@ -110,12 +115,16 @@ def unexplained(count: int) -> Advice:
     )
 
 
-def advise(error_type: str, facts: dict | None = None) -> Advice | None:
+def advise(error_type: str, facts: dict | None = None, phase: str = "") -> Advice | None:
     """The sentence and the next step for an error_type; None when there is no error."""
     if not error_type:
         return None
     sentence, next_step = _BY_TYPE.get(error_type, _UNKNOWN)
     facts = facts or {}
+    if error_type == ErrorType.TIMEOUT and phase == "connect":
+        next_step = (
+            "Check host, port and security (993 with tls, 143 with starttls); if right, fetch again later."
+        )
     if error_type == ErrorType.BUG and "exception" in facts:
         sentence = f"mailhelper itself made a mistake: {facts['exception']} at {facts.get('where', '?')}."
     if error_type == ErrorType.NO_KEY and facts.get("reason") == "seal_broken":

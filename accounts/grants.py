@@ -29,9 +29,12 @@ def worker_key_pair() -> vault.KeyPair:
     """This machine's worker key. Raises NoWorkerKey, or UsageError when what is there is no key."""
     if settings.MAILHELPER_WORKER_KEY:
         return _key_pair(settings.MAILHELPER_WORKER_KEY.encode())
-    if not settings.MAILHELPER_WORKER_KEY_FILE.exists():
-        raise NoWorkerKey
-    return _key_pair(settings.MAILHELPER_WORKER_KEY_FILE.read_bytes())
+    try:
+        return _key_pair(settings.MAILHELPER_WORKER_KEY_FILE.read_bytes())
+    except FileNotFoundError as error:
+        raise NoWorkerKey from error
+    except OSError as error:
+        raise UsageError(f"The worker key's file cannot be read: {error.strerror}.") from error
 
 
 def _made_worker_key_pair() -> vault.KeyPair:
@@ -57,6 +60,14 @@ def current_worker_key() -> WorkerKey:
     """The public key that grants are sealed to. The first machine to ask makes it."""
     current = WorkerKey.objects.filter(retired_at=None).first()
     return current or _register(_made_worker_key_pair().public)
+
+
+def this_machine_opens_grants() -> bool:
+    """Whether workers on this machine could use what is granted; a web host's machine need not."""
+    try:
+        return worker_key_pair().public == current_worker_key().public_key
+    except UsageError:
+        return False
 
 
 def _register(public_key: bytes) -> WorkerKey:

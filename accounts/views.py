@@ -21,6 +21,8 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 @never_cache
 @require_http_methods(["GET", "POST"])
 def sign_in(request):
+    if request.method == "GET" and request.user.is_authenticated and unlocked.user_key(request):
+        return redirect(settings.LOGIN_REDIRECT_URL)
     if request.method == "GET":
         return render(request, "accounts/sign_in.html", {"next": request.GET.get("next", "")})
     try:

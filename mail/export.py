@@ -36,10 +36,13 @@ class ExportedFolder:
 
 def prepare_directory(target: Path) -> None:
     """Raises UsageError for a place that already holds something."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{target} is not an empty directory. Nothing was written.")
-    target.mkdir(parents=True, exist_ok=True)
-    target.chmod(0o700)
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise UsageError(f"{target} is not an empty directory. Nothing was written.")
+        target.mkdir(parents=True, exist_ok=True)
+        target.chmod(0o700)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}. Nothing was written.") from error
 
 
 def export_account(

@@ -2,7 +2,6 @@
 
 import shlex
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Q
@@ -12,11 +11,10 @@ from accounts.advice import GMAIL_ARCHIVE, NO_WORKER, Advice, unexplained
 from accounts.models import MailAccount
 from mail.queries import AccountFigures, account_figures
 from pipeline.broker import PipelineBroker
-from pipeline.console import PHASE_WORDS, megabytes
+from pipeline.console import PATIENCE, PHASE_WORDS, megabytes
 from pipeline.models import RunStatus
 from pipeline.queries import HealthReport
 
-PATIENCE = timedelta(seconds=15)
 NEEDS_A_PERSON = ("failed", "skipped", "unexplained", "stuck")
 WORDS = {
     "new": "New",

@@ -1,13 +1,18 @@
 """How jobs look on a terminal: a bar per account, or plain lines where nobody watches."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
+from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
+from accounts.advice import NO_WORKER
 from pipeline.models import RunStatus
 from pipeline.queries import JobReport, RunReport
 
+PATIENCE = timedelta(seconds=15)
 MARKS = {RunStatus.SUCCESS: "✓", RunStatus.FAILED: "✗", RunStatus.SKIPPED: "–", RunStatus.CANCELLED: "–"}
 PHASE_WORDS = {
     "": "waiting",
@@ -30,12 +35,24 @@ def describe(run: RunReport) -> str:
     if run.status == RunStatus.SUCCESS:
         return f"{run.emails_fetched} mails, {megabytes(run.bytes_done)} in {run.duration:.1f} s"
     if not run.active:
-        return f"{run.error} {run.next_step}"
-    doing = PHASE_WORDS[run.phase] if run.status == RunStatus.RUNNING else "waiting for a worker"
+        return run.error
+    if run.status == RunStatus.PENDING:
+        return f"{NO_WORKER.sentence} {NO_WORKER.next_step}" if forgotten(run) else "waiting for a worker"
+    doing = PHASE_WORDS[run.phase]
     if run.mails_total:
         doing += f" {run.mails_done} of {run.mails_total} mails"
         doing += f", {megabytes(run.bytes_done)} of {megabytes(run.bytes_total or 0)}"
     return doing
+
+
+def forgotten(run: RunReport) -> bool:
+    return run.status == RunStatus.PENDING and timezone.now() - run.created_at > PATIENCE
+
+
+def _text(template: str, style: str = "none", ratio: int | None = None) -> TextColumn:
+    """A column that folds on a narrow terminal, and takes no name for markup."""
+    column = Column(overflow="fold", ratio=ratio)
+    return TextColumn(template, style=style, markup=False, table_column=column)
 
 
 class Bars:
@@ -43,10 +60,14 @@ class Bars:
 
     def __init__(self, console: Console):
         self._progress = Progress(
-            TextColumn("{task.fields[mark]} {task.fields[name]}", style="bold", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.fields[mark]}", markup=False),
+            TextColumn(
+                "{task.fields[name]}", style="bold", markup=False, table_column=Column(overflow="fold")
+            ),
+            BarColumn(bar_width=12),
+            TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold", ratio=1)),
             TimeElapsedColumn(),
+            expand=True,
             console=console,
         )
         self._tasks = {}
@@ -92,7 +113,8 @@ class Lines:
 
     def __call__(self, reports: list[JobReport]) -> None:
         for run in (run for report in reports for run in report.runs):
-            state = run.status, run.phase if run.active and run.phase in ("connect", "folder_list") else ""
+            phase = run.phase if run.active and run.phase in ("connect", "folder_list") else ""
+            state = run.status, phase, forgotten(run)
             if self._said.get(run.run_id) != state:
                 self._said[run.run_id] = state
                 mark = MARKS.get(run.status)

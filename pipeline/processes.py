@@ -1,5 +1,6 @@
 """Processes that live and die with the one that starts them: web server, worker, the demo's mail servers."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -8,12 +9,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 10
+PR_SET_PDEATHSIG = 1  # prctl(2)
 START_SECONDS = 30
 
 # The kernel ends the child together with the thread that started it, even by SIGKILL, and keeps that
@@ -38,6 +41,12 @@ def launch(command: list[str], **options) -> subprocess.Popen:
     return subprocess.Popen(wrapped, stdin=subprocess.DEVNULL, start_new_session=True, **options)
 
 
+def end_with_parent() -> None:
+    """Let this process end with the one that started it, as when make is stopped alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def end(process: subprocess.Popen, seconds: float = STOP_SECONDS) -> None:
     """SIGTERM, then SIGKILL for the whole session."""
     process.terminate()
@@ -46,6 +55,13 @@ def end(process: subprocess.Popen, seconds: float = STOP_SECONDS) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def port_number(text: str) -> int:
+    """For argparse."""
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise ArgumentTypeError(f"{text} is not a port: 1 to 65535")
+    return int(text)
 
 
 def free_port(wanted: int = 0) -> int:

@@ -30,6 +30,7 @@ class RunReport:
     error: str
     next_step: str
     retry_at: datetime | None
+    created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
     duration: float | None
@@ -86,7 +87,7 @@ class PerformanceReport:
 
 
 def run_report(run: AccountRun) -> RunReport:
-    advice = advise(run.error_type, run.error_facts)
+    advice = advise(run.error_type, run.error_facts, run.phase)
     duration = (run.ended_at - run.started_at).total_seconds() if run.ended_at and run.started_at else None
     return RunReport(
         run_id=run.pk,
@@ -104,6 +105,7 @@ def run_report(run: AccountRun) -> RunReport:
         error=advice.sentence if advice else "",
         next_step=advice.next_step if advice else "",
         retry_at=run.retry_at,
+        created_at=run.created_at,
         started_at=run.started_at,
         ended_at=run.ended_at,
         duration=duration,

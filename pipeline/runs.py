@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
 from accounts import grants
@@ -46,7 +46,18 @@ class Claim:
 
 
 def this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """host, PID namespace and PID, by which another process of this machine sees whether we still live."""
+    return f"{_machine()}:{os.getpid()}"
+
+
+def _machine() -> str:
+    namespace = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else ""
+    return f"{socket.gethostname()}:{namespace}"
+
+
+def _has_died(owner: str) -> bool:
+    machine, _, pid = owner.rpartition(":")
+    return machine == _machine() and "[" in machine and not os.path.exists(f"/proc/{pid}")
 
 
 def note_job_created(job: PipelineJob) -> None:
@@ -177,12 +188,14 @@ def release(claim: Claim) -> None:
 
 
 def free_lapsed() -> list[UUID]:
-    """running → pending for every run whose lease has lapsed. Returns their ids."""
-    lapsed = Q(status=RunStatus.RUNNING, lease_until__lt=timezone.now())
-    freed = []
-    for run_id, fence in AccountRun.objects.filter(lapsed).values_list("pk", "fence"):
+    """running → pending for every run whose lease has lapsed or whose process has died. Returns their ids."""
+    now, freed = timezone.now(), []
+    running = AccountRun.objects.filter(status=RunStatus.RUNNING)
+    for run_id, fence, owner, lease_until in running.values_list("pk", "fence", "owner", "lease_until"):
+        if lease_until >= now and not _has_died(owner):
+            continue
         with transaction.atomic():
-            still = AccountRun.objects.filter(lapsed, pk=run_id, fence=fence)
+            still = running.filter(pk=run_id, fence=fence, lease_until=lease_until)
             if still.update(status=RunStatus.PENDING, owner="", lease_until=None):
                 _event("lapsed", run_id=run_id, before=RunStatus.RUNNING, after=RunStatus.PENDING)
                 freed.append(run_id)

@@ -35,6 +35,7 @@ def wake_once() -> None:
             _started = True
             wake()
             close_old_connections()
+            logger.info("the worker is ready")
 
 
 def ring(run_id: UUID, priority: int = 0) -> None:

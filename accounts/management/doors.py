@@ -5,6 +5,7 @@ import os
 import sys
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from accounts import actions
 from accounts.errors import MailhelperError, UsageError
@@ -14,6 +15,7 @@ PASSWORD = "MAILHELPER_PASSWORD"
 NEW_PASSWORD = "MAILHELPER_NEW_PASSWORD"
 IMAP_PASSWORD = "MAILHELPER_IMAP_PASSWORD"
 RECOVERY_KEY = "MAILHELPER_RECOVERY_KEY"
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 class Door(BaseCommand):
@@ -26,6 +28,18 @@ class Door(BaseCommand):
             raise CommandError(str(error), returncode=2) from error
         except MailhelperError as error:
             raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise CommandError(
+                f"The database: {reason}. If it is new, set it up: manage.py migrate"
+            ) from error
+        except (KeyboardInterrupt, EOFError) as stop:
+            raise CommandError("Stopped.", returncode=INTERRUPTED) from stop
+
+    def say(self, line: str) -> None:
+        """Print a line that a pipe or a log shows at once."""
+        self.stdout.write(line)
+        self.stdout.flush()
 
 
 def ask_secret(variable: str, question: str, *, twice: bool = False) -> str:

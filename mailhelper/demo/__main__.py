@@ -11,24 +11,35 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 BASE = Path(__file__).resolve().parent.parent.parent
 EMAIL = "demo@example.org"
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 def main() -> int:
+    from pipeline.processes import ProcessEnded, end_with_parent, port_number
+
+    end_with_parent()
     parser = argparse.ArgumentParser(prog="make demo", description="mailhelper with demo data.")
     parser.add_argument("--once", action="store_true", help="end after the first sync")
-    parser.add_argument("--port", type=int, default=8000, help="of the page; another when it is taken (8000)")
+    parser.add_argument(
+        "--port", type=port_number, default=8000, help="of the page; another when it is taken (8000)"
+    )
     options = parser.parse_args()
-    with suppress(KeyboardInterrupt), _home() as home:
-        _configure(home)
-        return _demo(home, options)
-    print("Stopped.")
-    return 0
+    try:
+        with _home() as home:
+            _configure(home)
+            return _demo(home, options)
+    except ProcessEnded as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.")
+        return INTERRUPTED
 
 
 @contextmanager
@@ -85,6 +96,9 @@ def _demo(home: Path, options: argparse.Namespace) -> int:
             if options.once or not succeeded:
                 return 0 if succeeded else 1
             print(f"\nThe page:  http://localhost:{port}/\nSign in:   {EMAIL}\nPassword:  {password}")
+            print("\nCommands for the demo's data, in another terminal, begin with:")
+            print(f"  export MAILHELPER_VAR={home / 'data'}")
+            print(f"  export MAILHELPER_WORKER_KEY_FILE={home / 'keys' / 'worker.key'}")
             print("\nCtrl-C stops everything.", flush=True)
             processes.stay(running)
     print("Stopped.")

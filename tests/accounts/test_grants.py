@@ -273,7 +273,7 @@ def test_rotating_twice_works(gmx, give, key_of):
 def test_rotation_through_the_command_says_how_many_grants_moved(gmx, give, capsys):
     give(gmx)
     call_command("rotate_worker_key")
-    assert "1 grants moved" in capsys.readouterr().out
+    assert "moved to it: 1;" in capsys.readouterr().out
 
 
 def test_rotation_is_refused_while_the_environment_holds_the_current_key(gmx, give, settings, key_file):

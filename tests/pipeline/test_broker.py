@@ -280,3 +280,16 @@ def test_waking_ends_grants_whose_time_is_over(account, keys):
     tasks.wake()
     row.refresh_from_db()
     assert row.sealed_key == b""
+
+
+def test_a_run_whose_process_has_died_on_this_machine_is_freed_at_once(anna, account):
+    import subprocess
+
+    run = run_of(broker.enqueue_fetch_job(anna.user, account))
+    runs.claim(run.pk)
+    assert runs.free_lapsed() == []
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for owner, freed in ((f"elsewhere:pid:[1]:{dead.pid}", []), (f"{runs._machine()}:{dead.pid}", [run.pk])):
+        AccountRun.objects.update(owner=owner)
+        assert runs.free_lapsed() == freed

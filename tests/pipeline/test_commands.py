@@ -1,9 +1,13 @@
 """The commands that scripts rely on, run as processes against a real Dovecot."""
 
+import contextlib
 import mailbox as mailbox_module
+import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -161,8 +165,7 @@ def test_workers_sync_what_the_queue_holds(house, mailbox):
 def test_a_killed_sync_blocks_nobody_and_costs_at_most_a_batch(house, mailbox):
     mailbox.server.append_many(mailbox.login, "INBOX", [mail(str(n), "x" * 20_000) for n in range(2_000)])
     house.add_account(mailbox, "--background")
-    lease = {"MAILHELPER_LEASE_SECONDS": "6"}
-    doomed = house.start("sync_all", **lease)
+    doomed = house.start("sync_all")
 
     def stored():
         folders = house.json("ledger")["accounts"][0]["folders"]
@@ -172,18 +175,19 @@ def test_a_killed_sync_blocks_nobody_and_costs_at_most_a_batch(house, mailbox):
     doomed.send_signal(signal.SIGKILL)
     doomed.communicate()
     assert before < 2_000, "the kill came too late to show anything"
-    report = house.json("sync_all", **lease)
+    report = house.json("sync_all")
     assert report["accounts"][0]["status"] == "success"
     [folder] = house.json("ledger")["accounts"][0]["folders"]
     assert (folder["on_server"], folder["stored"], folder["pending"]) == (2_000, 2_000, 0)
 
 
-def test_ctrl_c_gives_the_run_back_at_once(house, mailbox):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_gives_the_run_back_at_once(number, house, mailbox):
     mailbox.server.append_many(mailbox.login, "INBOX", [mail(str(n), "x" * 20_000) for n in range(2_000)])
     house.add_account(mailbox, "--background")
     stopped = house.start("sync_all")
     until(lambda: house.json("ledger")["accounts"][0]["folders"])
-    stopped.send_signal(signal.SIGINT)
+    stopped.send_signal(number)
     out, err = stopped.communicate(timeout=30)
     assert stopped.returncode == 130 and "Traceback" not in out + err
     assert house.json("sync_all")["accounts"][0]["status"] == "success"
@@ -211,3 +215,62 @@ def test_five_thousand_mails_of_20_kb_stay_under_200_mb(house, mailbox):
     assert done.returncode == 0, done.stderr
     assert "5000 mails" in done.stdout
     assert int(done.stdout.split("peak ")[1]) < 200_000  # kB
+
+
+def test_a_removed_account_takes_its_mail_along_and_leaves_the_others(house, dovecot):
+    for name in ("GMX", "Verein"):
+        box = Mailbox(dovecot)
+        box.append(mail(name))
+        house.add_account(box, "--background", name=name)
+    house.json("sync_all")
+    house.manage("remove_account", "anna@example.org", "--name", "GMX", status=130)  # nobody answers
+    house.manage("remove_account", "anna@example.org", "--name", "gmx", "--yes")
+    assert [account["name"] for account in house.json("ledger")["accounts"]] == ["Verein"]
+    assert house.json("sync_all")["status"] == "success"
+
+
+def test_a_database_that_is_not_set_up_is_named_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(Installation, "__post_init__", lambda self: None)
+    house = Installation(tmp_path)
+    for command in (["sync_all"], ["ledger"], ["add_user", "anna@example.org"]):
+        said = house.manage(*command, status=1)
+        assert "manage.py migrate" in said and "Traceback" not in said
+
+
+def test_a_limit_says_what_is_left(house, mailbox):
+    for number in range(3):
+        mailbox.append(mail(str(number)))
+    house.add_account(mailbox, "--background")
+    assert "GMX: 2 mails are still to fetch." in house.manage("sync_all", "--max-mails", "1")
+
+
+def test_a_failure_is_explained_in_full_however_narrow_the_terminal(house, mailbox):
+    house.add_account(mailbox, "--background", MAILHELPER_IMAP_PASSWORD="wrong")
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 60))
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "sync_all"],
+        cwd=BASE,
+        env=house.environment | {"TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    said = b""
+    with contextlib.suppress(OSError):  # what Linux raises at the end of a terminal
+        while piece := os.read(screen, 4_096):
+            said += piece
+    assert process.wait(30) == 1
+    plain = " ".join(said.decode().split())
+    assert "refuses this login and password. Check both" in plain and "--replace" in plain
+
+
+def test_nobody_to_take_the_queue_is_said(house, mailbox, monkeypatch):
+    house.add_account(mailbox, "--background")
+    waiting = house.start("sync_all", "--queue")
+    lines = iter(waiting.stdout.readline, "")
+    assert any("manage.py run_huey" in line for line in lines)
+    waiting.send_signal(signal.SIGINT)
+    out, err = waiting.communicate(timeout=30)
+    assert waiting.returncode == 130 and "Traceback" not in out + err

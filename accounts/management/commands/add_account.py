@@ -7,6 +7,8 @@ from accounts.errors import UsageError
 from accounts.management.doors import IMAP_PASSWORD, Door, account_named, ask_secret, person, unlock
 from accounts.models import GrantPurpose, Security
 
+PATTERN = "{} folders whose name is like P, as Projekte/* (* any text, ? one letter); repeatable"
+
 
 class Command(Door):
     help = (
@@ -18,10 +20,10 @@ class Command(Door):
     def add_arguments(self, parser):
         parser.add_argument("email", help="whose account it is")
         parser.add_argument("--name", required=True, help="what the account is called here (stays readable)")
-        parser.add_argument("--host", required=True)
-        parser.add_argument("--port", type=int, required=True)
+        parser.add_argument("--host", required=True, help="the IMAP server's name, as imap.gmx.net")
+        parser.add_argument("--port", type=int, required=True, help="993 with tls, 143 with starttls")
         parser.add_argument("--security", choices=Security.values, required=True)
-        parser.add_argument("--login", required=True)
+        parser.add_argument("--login", required=True, help="what the server calls the mailbox's owner")
         parser.add_argument(
             "--background", action="store_true", help="let the workers sync it for 90 days without you"
         )
@@ -29,10 +31,10 @@ class Command(Door):
             "--ca-file", type=Path, help="PEM file of the CA that signed the server's certificate"
         )
         parser.add_argument(
-            "--include", action="append", default=[], metavar="P", help="sync only folders like P; repeatable"
+            "--include", action="append", default=[], metavar="P", help=PATTERN.format("sync only")
         )
         parser.add_argument(
-            "--exclude", action="append", default=[], metavar="P", help="leave out folders like P; repeatable"
+            "--exclude", action="append", default=[], metavar="P", help=PATTERN.format("leave out")
         )
         parser.add_argument(
             "--replace",

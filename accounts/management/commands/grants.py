@@ -1,6 +1,6 @@
 import json
 
-from accounts import actions, grants
+from accounts import actions, advice, grants
 from accounts.management.doors import Door, account_named, person, unlock
 from accounts.models import GrantPurpose, KeyGrant
 
@@ -28,6 +28,8 @@ class Command(Door):
             keys = actions.account_keys(accounts, unlock(user))
             for one in accounts:
                 grants.grant(one, keys[one.pk], GrantPurpose.BACKGROUND)
+            if not grants.this_machine_opens_grants():
+                self.stderr.write(self.style.WARNING(advice.OTHER_WORKER_KEY))
         elif options["revoke"]:
             grants.revoke(KeyGrant.objects.filter(account__in=accounts))
         self._show(user, accounts, options["json"])

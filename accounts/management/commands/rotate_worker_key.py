@@ -11,4 +11,4 @@ class Command(Door):
 
     def handle(self, **options):
         moved = grants.rotate_worker_key()
-        self.stdout.write(f"The worker key is new; {moved} grants moved to it, all others have ended.")
+        self.stdout.write(f"The worker key is new. Grants that moved to it: {moved}; any other has ended.")

@@ -29,4 +29,5 @@ class Command(Door):
         self.stdout.write(f"Everything is in {dir}, readable by you alone.")
 
     def _say(self, folder):
-        self.stdout.write(f"{folder.account}: {folder.mails:>6} mails  {folder.name}")
+        into = "" if folder.directory.name == folder.name else f"  (in {folder.directory.name})"
+        self.say(f"{folder.account}: {folder.mails:>6} mails  {folder.name}{into}")

@@ -3,7 +3,7 @@ import os
 from dataclasses import asdict
 
 from accounts import actions, grants
-from accounts.errors import SyncError
+from accounts.errors import SyncError, UsageError
 from accounts.management.doors import PASSWORD, Door, person, unlock
 from accounts.models import MailAccount
 from mail.queries import folder_figures, folder_names
@@ -32,6 +32,8 @@ class Command(Door):
             user_key = unlock(owner) if os.environ.get(PASSWORD) else None
         if account:
             accounts = accounts.filter(label__iexact=account)
+            if not accounts:
+                raise UsageError(f"There is no account named {account}.")
         report = [_report(one, user_key) for one in accounts]
         if options["json"]:
             self.stdout.write(json.dumps({"accounts": report}, default=str))

@@ -15,16 +15,18 @@ class Command(Door):
     )
 
     def add_arguments(self, parser):
-        parser.add_argument("--port", type=int, default=8000, help="another one when it is taken (8000)")
+        parser.add_argument(
+            "--port", type=processes.port_number, default=8000, help="another one when it is taken (8000)"
+        )
 
     def handle(self, port, **options):
         processes.stop_like_ctrl_c()
         port = processes.free_port(port)
         try:
             with processes.web_and_worker(settings.BASE_DIR, port, os.environ) as running:
-                self.stdout.write(f"mailhelper is at http://{processes.HOST}:{port}/ (Ctrl-C stops it)")
+                self.say(f"mailhelper is at http://{processes.HOST}:{port}/ (Ctrl-C stops it)")
                 if not User.objects.exists():
-                    self.stdout.write("Nobody can sign in yet: manage.py add_user you@example.org")
+                    self.say("Nobody can sign in yet: manage.py add_user you@example.org")
                 processes.stay(running)
         except processes.ProcessEnded as error:
             raise CommandError(str(error)) from error

@@ -7,14 +7,14 @@ from rich.console import Console
 
 from accounts import actions, grants
 from accounts.errors import UsageError
-from accounts.management.doors import PASSWORD, Door, ask_secret, person
+from accounts.management.doors import INTERRUPTED, PASSWORD, Door, ask_secret, person
 from accounts.models import GrantPurpose, MailAccount
+from mail.queries import account_figures
 from pipeline import foreground
 from pipeline.broker import MAX_LIMIT, PipelineBroker
 from pipeline.console import Bars, Lines
 from pipeline.models import JobStatus, RunStatus, Trigger
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
+from pipeline.processes import stop_like_ctrl_c
 
 
 class Command(Door):
@@ -33,6 +33,10 @@ class Command(Door):
         parser.add_argument("--queue", action="store_true", help="hand the work to the workers and follow it")
         parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
+    def run_from_argv(self, argv):
+        stop_like_ctrl_c()
+        super().run_from_argv(argv)
+
     def handle(self, **options):
         for name in ("max_mails", "timeout", "jobs"):
             if options[name] is not None and not 1 <= options[name] <= MAX_LIMIT:
@@ -43,7 +47,7 @@ class Command(Door):
         for account in accounts:
             by_user.setdefault(account.user, []).append(account)
         reports = self._sync(by_user, keys, options) if by_user else []
-        self._answer(reports, options["json"])
+        self._answer(reports, accounts, options)
 
     def _sync(self, by_user, keys, options):
         logging.getLogger("mailhelper").setLevel(logging.ERROR)  # what the log would say, the report says
@@ -61,7 +65,7 @@ class Command(Door):
                     )
                     for user, accounts in by_user.items()
                 ]
-                return foreground.follow(job_ids, watch)
+                return self._follow(job_ids, watch)
             jobs = [broker.claim_fetch_job(user, accounts, **limits) for user, accounts in by_user.items()]
             work = foreground.Foreground(options["jobs"], keys)
             try:
@@ -72,26 +76,44 @@ class Command(Door):
                 self.stderr.flush()
                 os._exit(INTERRUPTED)  # threads may still wait for a server, and no longer matter
 
+    def _follow(self, job_ids, watch):
+        try:
+            return foreground.follow(job_ids, watch)
+        except KeyboardInterrupt:
+            self.stderr.write("Not followed any more. The workers go on.")
+            raise SystemExit(INTERRUPTED) from None
+
     def _screen(self, as_json):
         if as_json:
             return Lines(lambda line: None)
         if sys.stdout.isatty():
             return Bars(Console())
-        return Lines(self.stdout.write)
+        return Lines(self.say)
 
-    def _answer(self, reports, as_json):
+    def _answer(self, reports, accounts, options):
         runs = [(report, run) for report in reports for run in report.runs]
         good = sum(run.status == RunStatus.SUCCESS for _, run in runs)
         status = JobStatus.SUCCESS if runs and good == len(runs) else JobStatus.PARTIAL_FAILURE
         status = status if good else JobStatus.FAILED
-        if as_json:
+        if options["json"]:
             self.stdout.write(json.dumps(_json(status, reports, runs), default=str))
         elif runs:
+            self._explain([run for _, run in runs], accounts)
             self.stdout.write(f"{good} of {len(runs)} accounts synced.")
         else:
-            self.stdout.write("There is no account to sync. Add one: manage.py add_account --help")
+            name = f" named {options['account']}" if options["account"] else ""
+            self.stdout.write(f"There is no account{name} to sync. Add one: manage.py add_account --help")
         if status != JobStatus.SUCCESS:
             raise SystemExit(1)
+
+    def _explain(self, runs, accounts):
+        """What each failure asks for, and what a limit left for the next sync."""
+        for run in runs:
+            if run.next_step:
+                self.stdout.write(f"{run.name}: {run.error} {run.next_step}")
+        for account in accounts:
+            if pending := account_figures(account).pending:
+                self.stdout.write(f"{account.label}: {pending} mails are still to fetch.")
 
 
 def _accounts(email, label):
