@@ -108,6 +108,7 @@ class Work:
 
     def expect(self, mails: list[PendingMail]) -> None:
         """Say how much is ahead before the first body comes."""
+        self._phase = Phase.FETCH
         total_bytes = self.byte_count + sum(mail.size or 0 for mail in mails)
         self.show(mails_total=self.mails + len(mails), bytes_total=total_bytes)
 
