@@ -104,8 +104,8 @@ OTHER_WORKER_KEY = (
     "If it was lost, run manage.py rotate_worker_key and give the grants again."
 )
 NO_WORKER = Advice(
-    "No worker is taking this up.",
-    "Start one on the machine that runs mailhelper: manage.py run_huey.",
+    "No worker is working on this.",
+    "If none is running, start one on the machine that runs mailhelper: manage.py run_huey.",
 )
 
 

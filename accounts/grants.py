@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from uuid import UUID
 
@@ -49,7 +50,10 @@ def _key_pair(text: bytes) -> vault.KeyPair:
     try:
         return vault.key_pair_of(base64.b64decode(text))
     except (ValueError, SealBroken) as error:
-        raise UsageError("The worker key (MAILHELPER_WORKER_KEY or its file) is not a worker key.") from error
+        raise UsageError(
+            "The worker key (MAILHELPER_WORKER_KEY or its file) is not a worker key. Bring the right one "
+            "back, or move the file away and run manage.py rotate_worker_key."
+        ) from error
 
 
 def _text_of(private: bytes) -> bytes:
@@ -89,7 +93,10 @@ def rotate_worker_key() -> int:
             raise UsageError("MAILHELPER_WORKER_KEY is the current key already: put the new one there first.")
     else:
         old, new = _old_key_pair(), vault.new_key_pair()
-    with transaction.atomic():
+    path = settings.MAILHELPER_WORKER_KEY_FILE
+    in_environment = bool(settings.MAILHELPER_WORKER_KEY)
+    file = nullcontext() if in_environment else keyfile.replacing(path, _text_of(new.private))
+    with file, transaction.atomic():
         opened = list(_opened(valid_grants(), old.private)) if old else []
         WorkerKey.objects.filter(retired_at=None).update(retired_at=timezone.now())
         current = WorkerKey.objects.create(public_key=new.public)
@@ -97,8 +104,6 @@ def rotate_worker_key() -> int:
             row.worker_key, row.sealed_key = current, _sealed(row, key, current)
             row.save(update_fields=["worker_key", "sealed_key"])
         revoke(KeyGrant.objects.exclude(worker_key=current))
-    if not settings.MAILHELPER_WORKER_KEY:
-        keyfile.replace(settings.MAILHELPER_WORKER_KEY_FILE, _text_of(new.private))
     return len(opened)
 
 

@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -23,10 +24,16 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
     return path.read_bytes()
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Put `content` in place of the file at once and for all readers."""
+@contextmanager
+def replacing(path: Path, content: bytes) -> Iterator[None]:
+    """Write the new content aside now, and put it in the file's place when the block has succeeded."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write_draft(path, content).replace(path)
+    draft = _write_draft(path, content)
+    try:
+        yield
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _write_draft(path: Path, content: bytes) -> Path:

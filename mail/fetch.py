@@ -68,8 +68,7 @@ class Fetcher:
 
     def fetch(self, raw_name: bytes, uidvalidity: int, batch: list[PendingMail]) -> FetchedBatch:
         """Raises SyncError when the server is the trouble, not one of these mails."""
-        if self._lost:
-            raise self._lost
+        self.require_server()
         try:
             raws = self._bodies(raw_name, uidvalidity, batch)
         except SyncError as error:
@@ -81,6 +80,11 @@ class Fetcher:
             return FetchedBatch(_found(batch, raws) + again.mails, again.failed)
         return FetchedBatch(_found(batch, raws), tuple(missing))
 
+    def require_server(self) -> None:
+        """Raises the error by which the server was lost, if it was."""
+        if self._lost:
+            raise self._lost
+
     def _one_by_one(self, raw_name: bytes, uidvalidity: int, batch: list[PendingMail]) -> FetchedBatch:
         """What was had and what failed before the server itself was lost, which the next call raises."""
         found, failed = [], []
@@ -91,7 +95,7 @@ class Fetcher:
                 try:
                     self._recover(error)
                 except SyncError as lost:
-                    self._lost = lost
+                    self._lost = None if lost.error_type == ErrorType.MAILBOX_GONE else lost
                     break
                 raws = {}
             found += _found([mail], raws)

@@ -78,8 +78,13 @@ class ImapSession:
         """STATUS MESSAGES of a folder that is not opened; None when the server does not say."""
         if not quotable(raw_name):
             return None
-        with self._step(STEP_SECONDS):
-            typ, data = self._client.status(raw_name)
+        try:
+            with self._step(STEP_SECONDS, refused=ErrorType.MAILBOX_GONE):
+                typ, data = self._client.status(raw_name)
+        except SyncError as error:
+            if error.error_type != ErrorType.MAILBOX_GONE:
+                raise
+            return None
         return status_messages(joined(data[-1])) if typ == "OK" and data and data[-1] else None
 
     def examine(self, raw_name: bytes) -> Selected:
@@ -104,7 +109,7 @@ class ImapSession:
         if not exists:
             return FlagSurvey({}, complete=True, changed=False)
         flags = {}
-        with self._step(STEP_SECONDS + exists / 1000):
+        with self._step(STEP_SECONDS + exists / 1000, refused=ErrorType.MAILBOX_GONE):
             for line in self._client.fetch_lines("1:*", "(FLAGS)"):
                 uid, found = uid_and_flags(line)
                 if uid:
@@ -115,7 +120,7 @@ class ImapSession:
     def metadata(self, uids: Iterable[int]) -> dict[int, Metadata]:
         uid_set = uid_set_of(uids)
         found = {}
-        with self._step(STEP_SECONDS * 2):
+        with self._step(STEP_SECONDS * 2, refused=ErrorType.MAILBOX_GONE):
             for line in self._client.fetch_lines(uid_set, "(RFC822.SIZE INTERNALDATE)"):
                 uid, facts = uid_and_metadata(line)
                 if uid:

@@ -73,13 +73,11 @@ class Client(IMAPClient):
     def _dial(self):
         addresses = resolve(self.host, self.port, self._guard.at_most(DIAL_SECONDS))
         for position, (family, kind, protocol, _, address) in enumerate(addresses, 1):
-            sock = socket.socket(family, kind, protocol)
-            sock.settimeout(self._guard.at_most(DIAL_SECONDS))
+            limit = self._guard.at_most(DIAL_SECONDS)
             try:
-                sock.connect(address)
+                sock = _connected(family, kind, protocol, address, limit)
                 break
             except OSError:
-                sock.close()
                 if position == len(addresses):
                     raise
         self._guard.watch(sock)
@@ -151,3 +149,14 @@ class Client(IMAPClient):
         """Whether the server spoke of mails that came or went, beside the last answers."""
         announced = self._imap.untagged_responses.get("EXISTS")
         return bool(announced and int(announced[-1]) != exists) or "EXPUNGE" in self._imap.untagged_responses
+
+
+def _connected(family, kind, protocol, address, seconds: float) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.settimeout(seconds)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

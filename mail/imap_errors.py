@@ -34,6 +34,9 @@ _BY_RESPONSE_CODE = {
     "NOPERM": ErrorType.MAILBOX_GONE,
 }
 
+# Said of one mail or one folder, they say nothing of the others.
+_OF_ONE_THING = ("UNAVAILABLE", "INUSE", "SERVERBUG")
+_ONE_THING = (ErrorType.UNFETCHABLE, ErrorType.MAILBOX_GONE)
 _RESPONSE_CODE = re.compile(r"\[([A-Z-]+)")
 
 
@@ -58,8 +61,14 @@ def translated(error: Exception, login: bool, refused: ErrorType) -> SyncError:
     return SyncError(ErrorType.PROTOCOL_ERROR, words, exception=type(error).__name__)
 
 
+def _is_farewell(words: str, error: Exception) -> bool:
+    return "* BYE" in words or isinstance(error, imaplib.IMAP4.abort)
+
+
 def _by_words(words: str, error: Exception, login: bool, refused: ErrorType) -> ErrorType:
     code = _RESPONSE_CODE.search(words)
+    if code and code[1] in _OF_ONE_THING and refused in _ONE_THING and not _is_farewell(words, error):
+        return refused
     if code and code[1] in _BY_RESPONSE_CODE:
         return _BY_RESPONSE_CODE[code[1]]
     if "* BYE" in words:

@@ -231,8 +231,9 @@ def pending_mails(account: MailAccount) -> list[PendingMail]:
     return [PendingMail(*row) for row in values.iterator(chunk_size=5_000)]
 
 
-def smallest_stored_mail(account: MailAccount) -> PendingMail | None:
-    row = _current(account, EntryState.STORED).order_by("size").values_list(*_PENDING_FIELDS).first()
+def smallest_stored_mail(account: MailAccount, folder_ids: Iterable[UUID]) -> PendingMail | None:
+    rows = _current(account, EntryState.STORED).filter(folder__in=list(folder_ids)).order_by("size")
+    row = rows.values_list(*_PENDING_FIELDS).first()
     return PendingMail(*row) if row else None
 
 

@@ -13,14 +13,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
 
-VAR = Path(env("MAILHELPER_VAR", default=BASE_DIR / "var")).resolve()
-VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
+VAR = Path(env("MAILHELPER_VAR", default=BASE_DIR / "var")).expanduser().resolve()
 
 # Keys stay out of the data folder, so that its backup opens nothing.
 MAILHELPER_WORKER_KEY = env("MAILHELPER_WORKER_KEY", default="")
 MAILHELPER_WORKER_KEY_FILE = Path(
-    env("MAILHELPER_WORKER_KEY_FILE", default=Path.home() / ".config/mailhelper/worker.key")
-)
+    env("MAILHELPER_WORKER_KEY_FILE", default="~/.config/mailhelper/worker.key")
+).expanduser()
 MAILHELPER_ALLOW_PLAINTEXT = env.bool("MAILHELPER_ALLOW_PLAINTEXT", default=False)
 MAILHELPER_MAX_MAIL_BYTES = env.int("MAILHELPER_MAX_MAIL_BYTES", default=25 * 1000 * 1000)
 MAILHELPER_WORKERS = env.int("MAILHELPER_WORKERS", default=8)
@@ -34,9 +33,16 @@ def _new_secret_key() -> bytes:
     return get_random_secret_key().encode()
 
 
-SECRET_KEY = env("SECRET_KEY", default="") or (
-    read_or_make(MAILHELPER_WORKER_KEY_FILE.with_name("secret.key"), _new_secret_key).decode()
-)
+try:
+    VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    SECRET_KEY = env("SECRET_KEY", default="") or (
+        read_or_make(MAILHELPER_WORKER_KEY_FILE.with_name("secret.key"), _new_secret_key).decode()
+    )
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"{error.filename} cannot be written ({error.strerror}): set MAILHELPER_VAR, "
+        "MAILHELPER_WORKER_KEY_FILE or SECRET_KEY."
+    ) from error
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])

@@ -79,6 +79,14 @@ class PipelineBroker:
     def handle_job_error(self, work: Work, error: Exception) -> None:
         runner.fail(work, error)
 
+    def remove_account(self, account: MailAccount) -> None:
+        """Delete an account with its mail; jobs that waited for its runs end without them."""
+        with transaction.atomic():
+            waiting = list(PipelineJob.objects.filter(runs__account=account).distinct())
+            account.delete()
+            for job in waiting:
+                runs.close_job(job.pk)
+
     def get_job_status(self, job_id: UUID) -> queries.JobReport:
         """Raises PipelineJob.DoesNotExist."""
         return queries.job_report(PipelineJob.objects.select_related("user").get(pk=job_id))

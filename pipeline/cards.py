@@ -12,7 +12,7 @@ from accounts.models import MailAccount
 from mail.queries import AccountFigures, account_figures
 from pipeline.broker import PipelineBroker
 from pipeline.console import PATIENCE, PHASE_WORDS, megabytes
-from pipeline.models import RunStatus
+from pipeline.models import AccountRun, RunStatus
 from pipeline.queries import HealthReport
 
 NEEDS_A_PERSON = ("failed", "skipped", "unexplained", "stuck")
@@ -118,7 +118,8 @@ def overview_of(user) -> dict:
 def _stuck_accounts(user) -> set:
     """Accounts whose run no worker has taken up, or whose worker is gone."""
     now = timezone.now()
-    waiting = Q(runs__status=RunStatus.PENDING, runs__run_after__lt=now - PATIENCE)
+    busy = AccountRun.objects.filter(status=RunStatus.RUNNING, lease_until__gt=now).exists()
+    waiting = Q(pk=None) if busy else Q(runs__status=RunStatus.PENDING, runs__run_after__lt=now - PATIENCE)
     abandoned = Q(runs__status=RunStatus.RUNNING, runs__lease_until__lt=now - PATIENCE)
     return set(user.mail_accounts.filter(waiting | abandoned).values_list("pk", flat=True))
 

@@ -100,6 +100,8 @@ def _wait_until_answering(port: int, processes: list[subprocess.Popen]) -> None:
             urllib.request.urlopen(f"http://{HOST}:{port}/sign-in/", timeout=5).close()
             return
         except urllib.error.HTTPError as error:
+            if error.code < 500:
+                return
             raise ProcessEnded(f"The web server answers with status {error.code}; see above.") from error
         except OSError:
             time.sleep(0.05)
@@ -129,4 +131,5 @@ def stop_like_ctrl_c() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, interrupt)

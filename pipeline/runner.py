@@ -41,7 +41,9 @@ def execute(run_id: UUID, claim: runs.Claim | None = None, account_key: bytes | 
     claim = claim or runs.claim(run_id)
     if claim is None:
         return
-    run = AccountRun.objects.select_related("account__user__vault").get(pk=run_id)
+    run = AccountRun.objects.select_related("account__user__vault").filter(pk=run_id).first()
+    if run is None:
+        return  # its account was removed
     work = Work(run, claim)
     error = _attempt(work, account_key)
     try:
@@ -190,18 +192,18 @@ def fetch_pending(work: Work, fetcher: Fetcher, folders: Folders) -> None:
 
 def _require_another_mail(work: Work, fetcher: Fetcher, folders: Folders) -> None:
     """No mail came in this run: see whether the server still gives one that we have. Raises SyncError."""
-    known = store.smallest_stored_mail(work.account)
-    if known and known.folder_id in folders:
+    known = store.smallest_stored_mail(work.account, folders)
+    if known:
         raw_name, folder = folders[known.folder_id]
         if fetcher.fetch(raw_name, folder.uidvalidity, [known]).mails:
             return
-    raise SyncError(ErrorType.PROTOCOL_ERROR, reason="no_mail_given")
+    raise work.refused or SyncError(ErrorType.PROTOCOL_ERROR, reason="no_mail_given")
 
 
 def fetch_within_limits(work: Work, fetcher: Fetcher, folders: Folders) -> None:
     """Fetch, parse and store, newest first, until nothing is left or a limit is reached."""
     pending = newest_first(mail for mail in store.pending_mails(work.account) if mail.folder_id in folders)
-    tried, limit = 0, work.limits()
+    tried, limit = work.mails_before, work.limits()
     while pending and (limit is None or tried < limit):
         expected = pending if limit is None else pending[: limit - tried]
         work.expect(expected)
@@ -212,6 +214,7 @@ def fetch_within_limits(work: Work, fetcher: Fetcher, folders: Folders) -> None:
                 raise SyncError(ErrorType.TIMEOUT)
             fetch_batch(work, fetcher, folders, batch)
         tried, pending, limit = tried + len(window), pending[len(window) :], work.limits()
+    fetcher.require_server()
 
 
 def fetch_batch(work: Work, fetcher: Fetcher, folders: Folders, batch: list[PendingMail]) -> None:

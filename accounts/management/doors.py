@@ -33,6 +33,8 @@ class Door(BaseCommand):
             raise CommandError(
                 f"The database: {reason}. If it is new, set it up: manage.py migrate"
             ) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename or 'This machine'}: {error.strerror}") from error
         except (KeyboardInterrupt, EOFError) as stop:
             raise CommandError("Stopped.", returncode=INTERRUPTED) from stop
 

@@ -371,3 +371,17 @@ def test_the_worker_key_lies_outside_the_data_folder_unless_told_otherwise(tmp_p
     key_file, *others = map(Path, answer.stdout.splitlines())
     assert key_file == tmp_path / "home/.config/mailhelper/worker.key"
     assert not any(key_file.is_relative_to(folder) for folder in others)
+
+
+def test_a_rotation_that_cannot_be_recorded_keeps_the_old_key(gmx, give, key_of, key_file, monkeypatch):
+    give(gmx)
+    before = key_file.read_bytes()
+
+    def broken(**fields):
+        raise OSError("the database is away")
+
+    monkeypatch.setattr(WorkerKey.objects, "create", broken)
+    with pytest.raises(OSError):
+        grants.rotate_worker_key()
+    assert key_file.read_bytes() == before and list(key_file.parent.iterdir()) == [key_file]
+    assert grants.open_account_key(gmx, None) == key_of(gmx)

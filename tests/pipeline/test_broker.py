@@ -293,3 +293,21 @@ def test_a_run_whose_process_has_died_on_this_machine_is_freed_at_once(anna, acc
     for owner, freed in ((f"elsewhere:pid:[1]:{dead.pid}", []), (f"{runs._machine()}:{dead.pid}", [run.pk])):
         AccountRun.objects.update(owner=owner)
         assert runs.free_lapsed() == freed
+
+
+def test_removing_an_account_ends_the_jobs_that_waited_for_it(anna, account, keys):
+    job_id = broker.enqueue_fetch_job(anna.user, account, keys=keys)
+    run = run_of(job_id)
+    claim = runs.claim(run.pk)
+    broker.remove_account(account)
+    assert broker.get_job_status(job_id).status == "failed"
+    broker.execute_fetch_job(run.pk, claim)  # what a worker that had claimed it does: nothing
+
+
+def test_a_takeover_keeps_to_the_limit(anna, mailbox, account, keys):
+    for number in range(4):
+        mailbox.append(mail(str(number)))
+    job_id = broker.enqueue_fetch_job(anna.user, account, max_mails=2, keys=keys)
+    AccountRun.objects.update(emails_fetched=1)
+    broker.execute_fetch_job(run_of(job_id).pk)
+    assert account_figures(account).stored == 1

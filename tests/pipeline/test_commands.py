@@ -5,9 +5,11 @@ import mailbox as mailbox_module
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 import pytest
@@ -26,6 +28,11 @@ def house(tmp_path):
     house = Installation(tmp_path)
     house.manage("add_user", "anna@example.org")
     return house
+
+
+def arrows(house) -> set[str]:
+    with sqlite3.connect(house.home / "var" / "mailhelper.sqlite3") as database:
+        return {arrow for (arrow,) in database.execute("SELECT arrow FROM pipeline_jobevent")}
 
 
 def until(truth, seconds=60):
@@ -190,6 +197,7 @@ def test_a_stop_gives_the_run_back_at_once(number, house, mailbox):
     stopped.send_signal(number)
     out, err = stopped.communicate(timeout=30)
     assert stopped.returncode == 130 and "Traceback" not in out + err
+    assert "released" in arrows(house)
     assert house.json("sync_all")["accounts"][0]["status"] == "success"
 
 
@@ -269,8 +277,11 @@ def test_a_failure_is_explained_in_full_however_narrow_the_terminal(house, mailb
 def test_nobody_to_take_the_queue_is_said(house, mailbox, monkeypatch):
     house.add_account(mailbox, "--background")
     waiting = house.start("sync_all", "--queue")
+    watchdog = threading.Timer(60, waiting.kill)
+    watchdog.start()
     lines = iter(waiting.stdout.readline, "")
     assert any("manage.py run_huey" in line for line in lines)
+    watchdog.cancel()
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=30)
     assert waiting.returncode == 130 and "Traceback" not in out + err

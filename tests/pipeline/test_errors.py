@@ -565,3 +565,57 @@ def test_a_failed_run_says_in_which_phase(scripted, scripted_account, sync):
     assert sync(scripted_account).phase == "folder_list"
     scripted.scripts["LOGIN"] = drop
     assert sync(scripted_account).phase == "connect"
+
+
+def test_a_server_lost_in_the_last_batch_is_told(scripted, scripted_account, sync):
+    for number in range(3):
+        scripted.append("", "INBOX", mail(str(number)))
+    bodies = []
+
+    def drop_twice_then_refuse(session, tag, rest):
+        if b"BODY" not in rest:
+            return False
+        bodies.append(rest)
+        if len(bodies) == 2:
+            scripted.scripts["LOGIN"] = say(b"TAG NO [AUTHENTICATIONFAILED] no")
+        raise Drop
+
+    scripted.scripts["FETCH"] = drop_twice_then_refuse
+    assert sync(scripted_account).error_type == "invalid_credentials"
+    assert set(LedgerEntry.objects.values_list("attempts", flat=True)) == {0}
+
+
+@pytest.mark.parametrize("code", [b"SERVERBUG", b"UNAVAILABLE", b"INUSE"])
+def test_trouble_with_one_mail_or_one_folder_is_not_the_whole_mailboxs(
+    code, scripted, scripted_account, sync
+):
+    for number in range(3):
+        scripted.append("", "INBOX", mail(str(number)))
+    scripted.create("", "Odd")
+    refuse = say(b"TAG NO [" + code + b"] not this one")
+    scripted.scripts |= {
+        "FETCH": lambda session, tag, rest: b"BODY" in rest and _in(rest, 2) and refuse(session, tag, rest),
+        "EXAMINE": lambda session, tag, rest: b"Odd" in rest and refuse(session, tag, rest),
+    }
+    run = sync(scripted_account)
+    assert (run.error_type, run.emails_fetched) == ("mailbox_gone", 2)
+    assert LedgerEntry.objects.get(uid=2).attempts == 1
+
+
+def test_a_refused_count_of_a_folder_left_out_stops_nothing(scripted, scripted_account, sync):
+    scripted.create("", "Trash")
+    scripted.append("", "INBOX", mail("one"))
+    scripted.scripts["STATUS"] = say(b"TAG BAD what?")
+    run = sync(scripted_account)
+    assert (run.status, run.emails_fetched) == ("success", 1)
+
+
+def test_a_folder_that_gives_no_flags_does_not_stop_the_others(scripted, scripted_account, sync):
+    scripted.create("", "Odd")
+    scripted.append("", "Odd", mail("odd"))
+    scripted.append("", "INBOX", mail("one"))
+    scripted.scripts["FETCH"] = lambda session, tag, rest: (
+        session.box is scripted.boxes[b"Odd"] and say(b"TAG NO not now")(session, tag, rest)
+    )
+    run = sync(scripted_account)
+    assert (run.error_type, run.emails_fetched) == ("mailbox_gone", 1)

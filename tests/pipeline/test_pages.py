@@ -173,7 +173,7 @@ def test_a_run_that_no_worker_works_on_does_not_spin_for_ever(browser, account, 
     else:
         running(account, lease_until=before)
     page = overview(browser)
-    assert "No worker is taking this up." in page
+    assert "No worker is working on this." in page
     assert "manage.py run_huey" in page
     assert "<progress" not in page
 

@@ -1,6 +1,6 @@
 """A small IMAP server that does what a script says: for answers that no honest server gives.
 
-Without a script it behaves; tests/servers/test_scripted.py runs one suite on it and on Dovecot.
+Without a script it behaves: tests/pipeline/test_sync.py runs one suite on it and on Dovecot.
 """
 
 import re

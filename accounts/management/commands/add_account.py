@@ -62,6 +62,8 @@ class Command(Door):
             if options["background"]:
                 grants.grant(account, actions.account_key(account, user_key), GrantPurpose.BACKGROUND)
                 self.stdout.write("Background sync is allowed for 90 days.")
+        if options["background"] and not grants.this_machine_opens_grants():
+            self.stderr.write(self.style.WARNING(advice.OTHER_WORKER_KEY))
         if account.provider == "gmail":
             self.stderr.write(self.style.WARNING(advice.GMAIL_ARCHIVE))
 

@@ -1,6 +1,7 @@
 import json
 
 from accounts import actions, advice, grants
+from accounts.errors import SealBroken
 from accounts.management.doors import Door, account_named, person, unlock
 from accounts.models import GrantPurpose, KeyGrant
 
@@ -27,7 +28,10 @@ class Command(Door):
         if options["background"]:
             keys = actions.account_keys(accounts, unlock(user))
             for one in accounts:
-                grants.grant(one, keys[one.pk], GrantPurpose.BACKGROUND)
+                if one.pk in keys:
+                    grants.grant(one, keys[one.pk], GrantPurpose.BACKGROUND)
+                else:
+                    self.stderr.write(self.style.WARNING(f"{one.label}: {SealBroken()}"))
             if not grants.this_machine_opens_grants():
                 self.stderr.write(self.style.WARNING(advice.OTHER_WORKER_KEY))
         elif options["revoke"]:

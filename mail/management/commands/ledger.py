@@ -1,9 +1,10 @@
 import json
 import os
+import sys
 from dataclasses import asdict
 
 from accounts import actions, grants
-from accounts.errors import SyncError, UsageError
+from accounts.errors import SealBroken, SyncError, UsageError
 from accounts.management.doors import PASSWORD, Door, person, unlock
 from accounts.models import MailAccount
 from mail.queries import folder_figures, folder_names
@@ -29,7 +30,7 @@ class Command(Door):
         if user:
             owner = person(user)
             accounts = accounts.filter(user=owner)
-            user_key = unlock(owner) if os.environ.get(PASSWORD) else None
+            user_key = unlock(owner) if os.environ.get(PASSWORD) or sys.stdin.isatty() else None
         if account:
             accounts = accounts.filter(label__iexact=account)
             if not accounts:
@@ -91,6 +92,6 @@ def _names(account, user_key):
             if user_key
             else grants.open_account_key(account, grant_id=None)
         )
-    except SyncError:
+    except (SyncError, SealBroken):
         return {}  # no key: the folders are shown by their ids
     return folder_names(account, key)

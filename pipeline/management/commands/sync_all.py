@@ -52,6 +52,13 @@ class Command(Door):
     def _sync(self, by_user, keys, options):
         logging.getLogger("mailhelper").setLevel(logging.ERROR)  # what the log would say, the report says
         limits = {"max_mails": options["max_mails"], "timeout_seconds": options["timeout"]}
+        work = foreground.Foreground(options["jobs"], keys)
+        try:
+            return self._execute(by_user, keys, options, limits, work)
+        except KeyboardInterrupt:
+            self._stop(work, options["queue"])
+
+    def _execute(self, by_user, keys, options, limits, work):
         broker = PipelineBroker()
         with self._screen(options["json"]) as watch:
             if options["queue"]:
@@ -65,23 +72,19 @@ class Command(Door):
                     )
                     for user, accounts in by_user.items()
                 ]
-                return self._follow(job_ids, watch)
+                return foreground.follow(job_ids, watch)
             jobs = [broker.claim_fetch_job(user, accounts, **limits) for user, accounts in by_user.items()]
-            work = foreground.Foreground(options["jobs"], keys)
-            try:
-                return work.execute(jobs, watch)
-            except KeyboardInterrupt:
-                work.give_back()
-                self.stderr.write("Stopped. What was fetched is stored; the next sync goes on from there.")
-                self.stderr.flush()
-                os._exit(INTERRUPTED)  # threads may still wait for a server, and no longer matter
+            return work.execute(jobs, watch)
 
-    def _follow(self, job_ids, watch):
-        try:
-            return foreground.follow(job_ids, watch)
-        except KeyboardInterrupt:
-            self.stderr.write("Not followed any more. The workers go on.")
-            raise SystemExit(INTERRUPTED) from None
+    def _stop(self, work, queued):
+        if queued:
+            said = "Not followed any more. The workers go on."
+        else:
+            work.give_back()
+            said = "Stopped. What was fetched is stored; the next sync goes on from there."
+        self.stderr.write(said)
+        self.stderr.flush()
+        os._exit(INTERRUPTED)  # threads may still wait for a server, and no longer matter
 
     def _screen(self, as_json):
         if as_json:

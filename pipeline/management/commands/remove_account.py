@@ -1,5 +1,7 @@
 from accounts.errors import UsageError
 from accounts.management.doors import Door, account_named, person, unlock
+from mail.queries import account_figures
+from pipeline.broker import PipelineBroker
 
 
 class Command(Door):
@@ -20,13 +22,14 @@ class Command(Door):
         if not yes:
             self._ask(account)
         label = account.label
-        account.delete()
+        PipelineBroker().remove_account(account)
         self.stdout.write(f"{label} is removed.")
 
     def _ask(self, account):
         self.say(
-            f"{account.label} has {account.messages.count()} mails stored here; they are deleted. "
-            f"(manage.py export_mail {account.user.email} DIR keeps a copy.)"
+            f"{account.label} has {account.messages.count()} mails stored here; they are deleted, also those "
+            f"that are gone from the server. (manage.py export_mail {account.user.email} DIR keeps a copy of "
+            f"the {account_figures(account).stored} that are still there.)"
         )
         if input("Type the account's name to go on: ").strip() != account.label:
             raise UsageError("That is not its name. Nothing was changed.")
