@@ -87,14 +87,13 @@ def rotate_worker_key() -> int:
 
     With MAILHELPER_WORKER_KEY the new key is the one in the environment, and grants to the old one end.
     """
-    if settings.MAILHELPER_WORKER_KEY:
+    if in_environment := bool(settings.MAILHELPER_WORKER_KEY):
         old, new = None, worker_key_pair()
         if WorkerKey.objects.filter(retired_at=None, public_key=new.public).exists():
             raise UsageError("MAILHELPER_WORKER_KEY is the current key already: put the new one there first.")
     else:
         old, new = _old_key_pair(), vault.new_key_pair()
     path = settings.MAILHELPER_WORKER_KEY_FILE
-    in_environment = bool(settings.MAILHELPER_WORKER_KEY)
     file = nullcontext() if in_environment else keyfile.replacing(path, _text_of(new.private))
     with file, transaction.atomic():
         opened = list(_opened(valid_grants(), old.private)) if old else []

@@ -56,8 +56,17 @@ def _machine() -> str:
 
 
 def _has_died(owner: str) -> bool:
+    """Only what is certain: same machine, same PID namespace, and no such process."""
     machine, _, pid = owner.rpartition(":")
-    return machine == _machine() and "[" in machine and not os.path.exists(f"/proc/{pid}")
+    if machine != _machine() or "[" not in machine:
+        return False
+    try:
+        os.kill(int(pid), 0)  # sends nothing, and unlike /proc sees the processes of others
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # it lives, and is another user's
+    return False
 
 
 def note_job_created(job: PipelineJob) -> None:

@@ -1,5 +1,6 @@
 """Asking, joining, claiming and ending."""
 
+import errno
 import threading
 from datetime import timedelta
 
@@ -311,3 +312,11 @@ def test_a_takeover_keeps_to_the_limit(anna, mailbox, account, keys):
     AccountRun.objects.update(emails_fetched=1)
     broker.execute_fetch_job(run_of(job_id).pk)
     assert account_figures(account).stored == 1
+
+
+def test_a_process_of_another_user_counts_as_alive(monkeypatch):
+    def not_yours(pid, number):
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(runs.os, "kill", not_yours)
+    assert not runs._has_died(f"{runs._machine()}:4242")
