@@ -11,6 +11,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from accounts import hashers, vault
 from accounts.errors import PasswordTooLong, SealBroken, UsageError, WrongPassword, WrongRecoveryKey
@@ -207,9 +208,10 @@ def replace_connection(
     connection: Connection,
     rules: FolderRules,
 ) -> None:
-    """New settings for the same mailbox: its stored mail and its ledger stay."""
+    """New settings for the same mailbox: its stored mail and its ledger stay, its failures are forgotten."""
     _check_connection(security, connection)
     _describe(account, account_key(account, user_key), port, security, connection, rules)
+    account.connection_changed_at = account.next_due = timezone.now()
     account.save()
 
 

@@ -47,6 +47,16 @@ class ErrorType(StrEnum):
     OVER_LIMIT = "over_limit"
 
 
+REFUSALS = frozenset(
+    {
+        ErrorType.INVALID_CREDENTIALS,
+        ErrorType.AUTH_FAILED,
+        ErrorType.NEEDS_REAUTH,
+        ErrorType.ACCOUNT_DISABLED,
+    }
+)
+
+
 class MailhelperError(Exception):
     pass
 

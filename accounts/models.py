@@ -115,6 +115,7 @@ class MailAccount(models.Model):
     sealed_account_key = BytesField()
     sealed_connection = BytesField()
     sealed_folder_rules = BytesField()
+    connection_changed_at = models.DateTimeField(default=timezone.now)
     host_key = BytesField()
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -163,10 +164,15 @@ class KeyGrant(models.Model):
 
 
 class RemoteHost(models.Model):
-    """A mail server as all people's accounts share it, known by a keyed digest of host and port."""
+    """A mail server as all people's accounts share it, known by a keyed digest of host and port.
+
+    `connection_cap` is set while it is lower than what is configured. `failures` holds [time, account id].
+    """
 
     host_key = BytesField(unique=True)
-    connection_cap = models.PositiveIntegerField(default=10)
+    connection_cap = models.PositiveIntegerField(null=True)
+    cap_lowered_at = models.DateTimeField(null=True)
     failures = models.JSONField(default=list)
     breaker_opened_at = models.DateTimeField(null=True)
-    not_before = models.DateTimeField(null=True)
+    probe_at = models.DateTimeField(null=True)
+    failed_probes = models.PositiveIntegerField(default=0)

@@ -16,3 +16,8 @@ def provider_of(host: str) -> str:
         if any(name.endswith("." + domain) for domain in domains):
             return provider
     return "other"
+
+
+def daily_budget_of(provider: str) -> int | None:
+    """Bytes that may be read in a day before the provider locks the mailbox; None where no limit is known."""
+    return 2_500_000_000 if provider == "gmail" else None  # support.google.com/a/answer/1071518

@@ -11,7 +11,11 @@ from accounts.models import MailAccount
 
 
 class AccountHealth(models.Model):
-    """Facts only: HEALTHY, DEGRADED and BROKEN are computed, never stored here."""
+    """Facts only: HEALTHY, DEGRADED and BROKEN are computed, never stored here.
+
+    `failures` holds the times of failed runs since the last success; `probe_at` is when the next run by
+    itself makes sense: after a refused password, a server's back-off hint, or with an open breaker.
+    """
 
     account = models.OneToOneField(MailAccount, on_delete=models.CASCADE, related_name="health")
     last_success_at = models.DateTimeField(null=True)
@@ -20,6 +24,8 @@ class AccountHealth(models.Model):
     failures = models.JSONField(default=list)
     breaker_opened_at = models.DateTimeField(null=True)
     probe_at = models.DateTimeField(null=True)
+    failed_probes = models.PositiveIntegerField(default=0)
+    refused_since = models.DateTimeField(null=True)
 
 
 class HealthFlip(models.Model):

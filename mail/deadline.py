@@ -13,21 +13,35 @@ LONGEST_STEP = 3_600  # seconds; bounds are computed from what servers say
 
 
 class Deadline:
-    """The end of a run in monotonic seconds; it may be moved out while the run goes on."""
+    """The end of a run, and of a phase in it, in monotonic seconds; the run's may be moved while it goes on.
 
-    def __init__(self, seconds: float | None):
-        self._start = time.monotonic()
+    `elapsed` is how long the run has lasted before.
+    """
+
+    def __init__(self, seconds: float | None, elapsed: float = 0):
+        self._start = time.monotonic() - elapsed
+        self._phase_end = float("inf")
         self.allow(seconds)
 
     def allow(self, seconds: float | None) -> None:
         """Let the run last this long from its start; None is without bound."""
         self._end = float("inf") if seconds is None else self._start + seconds
 
+    @contextmanager
+    def phase(self, seconds: float) -> Iterator[None]:
+        """Within the block no step lasts beyond so many seconds from now."""
+        self._phase_end = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._phase_end = float("inf")
+
     def remaining(self) -> float:
-        return self._end - time.monotonic()
+        return min(self._end, self._phase_end) - time.monotonic()
 
     def passed(self) -> bool:
-        return self.remaining() <= 0
+        """Whether the run's time is over."""
+        return self._end <= time.monotonic()
 
 
 class SocketGuard:

@@ -25,6 +25,7 @@ MAILHELPER_MAX_MAIL_BYTES = env.int("MAILHELPER_MAX_MAIL_BYTES", default=25 * 10
 MAILHELPER_WORKERS = env.int("MAILHELPER_WORKERS", default=8)
 MAILHELPER_ARGON2_COST = Cost(memory=64 * 1024, passes=3, lanes=4)
 MAILHELPER_LEASE_SECONDS = env.int("MAILHELPER_LEASE_SECONDS", default=60)
+MAILHELPER_CONNECTIONS_PER_HOST = env.int("MAILHELPER_CONNECTIONS_PER_HOST", default=10)
 
 
 def _new_secret_key() -> bytes:
@@ -112,9 +113,9 @@ HUEY = {
         "graceful_signal": "TERM",
     },
 } | (
-    {"huey_class": "huey.PriorityRedisHuey", "url": REDIS_URL}
+    {"huey_class": "pipeline.queues.RedisQueue", "url": REDIS_URL}
     if REDIS_URL
-    else {"huey_class": "huey.SqliteHuey", "filename": str(VAR / "queue.sqlite3")}
+    else {"huey_class": "pipeline.queues.EmbeddedQueue", "filename": str(VAR / "queue.sqlite3")}
 )
 
 AUTH_USER_MODEL = "accounts.User"

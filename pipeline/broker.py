@@ -1,13 +1,13 @@
 """The pipeline broker: what every door calls to ask for work and to hear how it goes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
 
 from accounts.models import MailAccount, User
-from pipeline import queries, runner, runs, tasks
+from pipeline import jobs, queries, runner, runs, tasks
 from pipeline.models import AccountRun, PipelineJob, RunStatus, Trigger
 from pipeline.work import Work
 
@@ -20,11 +20,11 @@ Keys = Mapping[UUID, bytes]
 
 
 @dataclass(frozen=True)
-class ClaimedJob:
-    """A job whose runs this process executes itself, as far as nobody else was running them already."""
+class JobHere:
+    """A job whose runs are kept for this process, as far as nobody else was executing them already."""
 
     job_id: UUID
-    claims: dict[UUID, runs.Claim]
+    run_ids: tuple[UUID, ...]
 
 
 class PipelineBroker:
@@ -37,25 +37,27 @@ class PipelineBroker:
         keys: Keys | None = None,
         *,
         trigger: Trigger = Trigger.PAGE,
+        first_import_whole: bool = False,
     ) -> UUID:
         """Ask the workers to fetch one account, or all of a person's. Returns the job's id.
 
-        `keys` holds the account keys that the door could open; they become job grants. None for a limit
-        means unbounded. Raises ValueError for a limit below 1 or an account of somebody else.
+        One account is a wish for that account, which an open circuit breaker does not refuse. `keys` holds
+        the account keys that the door could open; they become job grants. None for a limit means unbounded;
+        `first_import_whole` lifts both for accounts that were never synced. Raises ValueError for a limit
+        below 1 or an account of somebody else.
         """
         tasks.wake()
+        asked = _asked(max_mails, timeout_seconds, try_now=account is not None)
         with transaction.atomic():
-            job, account_runs = self._create(
-                user, _chosen(user, account), max_mails, timeout_seconds, trigger
-            )
+            job, account_runs = _create(user, _chosen(user, account), asked, trigger, first_import_whole)
             for run in account_runs:
                 if keys and run.account_id in keys:
                     runs.give_grant(run, keys[run.account_id])
                 if run.status == RunStatus.PENDING:
-                    self._ring_after_commit(run)
+                    tasks.ring_after_commit(run)
         return job.pk
 
-    def claim_fetch_job(
+    def create_fetch_job_here(
         self,
         user: User,
         accounts: Iterable[MailAccount],
@@ -63,29 +65,50 @@ class PipelineBroker:
         timeout_seconds: int | None = None,
         *,
         trigger: Trigger = Trigger.COMMAND,
-    ) -> ClaimedJob:
-        """The same for a process that does the work itself: its runs are born claimed."""
+        try_now: bool = True,
+    ) -> JobHere:
+        """The same for a process that does the work itself: its runs are kept for it."""
         tasks.wake()
+        asked = _asked(max_mails, timeout_seconds, try_now)
         with transaction.atomic():
-            job, account_runs = self._create(user, accounts, max_mails, timeout_seconds, trigger)
-            claims = {run.pk: runs.claim(run.pk) for run in account_runs}
-        return ClaimedJob(job.pk, {run_id: claim for run_id, claim in claims.items() if claim})
+            job, account_runs = _create(user, accounts, asked, trigger)
+            runs.keep(run.pk for run in account_runs)
+        return JobHere(job.pk, tuple(run.pk for run in account_runs))
 
     def execute_fetch_job(
-        self, run_id: UUID, claim: runs.Claim | None = None, account_key: bytes | None = None
-    ) -> None:
-        runner.execute(run_id, claim, account_key)
+        self,
+        run_id: UUID,
+        account_key: bytes | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Claim and execute a run in this thread, by its grant or the key given. False: nothing to claim."""
+        claim = runs.claim(run_id, kept=account_key is not None)
+        if claim:
+            runner.execute(claim, account_key, stopping)
+        return claim is not None
 
     def handle_job_error(self, work: Work, error: Exception) -> None:
+        """Retry or end a run by what went wrong."""
         runner.fail(work, error)
+
+    def cancel_job(self, job_id: UUID) -> bool:
+        """End a job; runs that no other job waits for stop within one batch. False if it had ended.
+
+        Raises PipelineJob.DoesNotExist.
+        """
+        if not jobs.cancel(job_id):
+            return False
+        for run_id in AccountRun.objects.filter(jobs=job_id).values_list("pk", flat=True):
+            runs.ask_to_stop(run_id)
+        return True
 
     def remove_account(self, account: MailAccount) -> None:
         """Delete an account with its mail; jobs that waited for its runs end without them."""
         with transaction.atomic():
-            waiting = list(PipelineJob.objects.filter(runs__account=account).distinct())
+            waiting = list(PipelineJob.objects.filter(runs__account=account).distinct().order_by("pk"))
             account.delete()
             for job in waiting:
-                runs.close_job(job.pk)
+                jobs.close(job.pk)
 
     def get_job_status(self, job_id: UUID) -> queries.JobReport:
         """Raises PipelineJob.DoesNotExist."""
@@ -97,27 +120,33 @@ class PipelineBroker:
     def get_performance_metrics(self, user: User) -> queries.PerformanceReport:
         return queries.performance_report(user)
 
-    def _create(
-        self, user: User, accounts: Iterable[MailAccount], max_mails, timeout_seconds, trigger
-    ) -> tuple[PipelineJob, list[AccountRun]]:
-        for limit in (max_mails, timeout_seconds):
-            if limit is not None and not 1 <= limit <= MAX_LIMIT:
-                raise ValueError(f"a limit is from 1 to {MAX_LIMIT}, or None for unbounded")
-        job = PipelineJob.objects.create(
-            user=user, trigger=trigger, max_mails=max_mails, timeout_seconds=timeout_seconds
-        )
-        runs.note_job_created(job)
-        accounts = list(accounts)
-        job.accounts.set(accounts)
-        joined = [
-            runs.join_or_create(job, account, max_mails, timeout_seconds, INTERACTIVE) for account in accounts
-        ]
-        if not joined:
-            runs.close_job(job.pk)
-        return job, joined
 
-    def _ring_after_commit(self, run: AccountRun) -> None:
-        transaction.on_commit(lambda: tasks.ring(run.pk, run.priority))
+def _asked(max_mails: int | None, timeout_seconds: int | None, try_now: bool) -> runs.Asked:
+    for limit in (max_mails, timeout_seconds):
+        if limit is not None and not 1 <= limit <= MAX_LIMIT:
+            raise ValueError(f"a limit is from 1 to {MAX_LIMIT}, or None for unbounded")
+    return runs.Asked(max_mails, timeout_seconds, INTERACTIVE, try_now)
+
+
+def _create(
+    user: User,
+    accounts: Iterable[MailAccount],
+    asked: runs.Asked,
+    trigger: Trigger,
+    first_whole: bool = False,
+) -> tuple[PipelineJob, list[AccountRun]]:
+    accounts = sorted(accounts, key=lambda account: account.pk)  # the order in which rows are locked
+    job = jobs.create(
+        user, accounts, trigger=trigger, max_mails=asked.max_mails, timeout_seconds=asked.timeout_seconds
+    )
+    whole = runs.Asked(priority=asked.priority, try_now=asked.try_now)
+    account_runs = [
+        runs.join_or_create(job, account, whole if first_whole and queries.is_new(account) else asked)
+        for account in accounts
+    ]
+    if not account_runs:
+        jobs.close(job.pk)
+    return job, account_runs
 
 
 def _chosen(user: User, account: MailAccount | None) -> list[MailAccount]:

@@ -4,15 +4,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from uuid import UUID
 
 from django.db import connections
 
 from pipeline import runs
-from pipeline.broker import ClaimedJob, Keys, PipelineBroker
+from pipeline.broker import JobHere, Keys, PipelineBroker
 from pipeline.models import RunStatus
-from pipeline.queries import JobReport
+from pipeline.queries import JobReport, RunReport
 
 LOOK_SECONDS = 0.25
 TEND_SECONDS = 2
@@ -32,55 +31,62 @@ def follow(job_ids: list[UUID], watch: Watch) -> list[JobReport]:
 
 
 class Foreground:
-    """Executes claimed jobs on up to `threads` threads."""
+    """Executes the runs of jobs on up to `threads` threads."""
 
     def __init__(self, threads: int, keys: Keys):
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="sync")
-        self._keys = keys
-        self._claims: dict[UUID, runs.Claim] = {}
-        self._futures: dict[UUID, Future] = {}
+        self._threads, self._keys = threads, keys
+        self._jobs: list[JobHere] = []
+        self._busy: dict[UUID, Future] = {}
+        self._stopping = threading.Event()
         self._tended = time.monotonic()
 
-    def execute(self, jobs: list[ClaimedJob], watch: Watch) -> list[JobReport]:
-        for job in jobs:
-            for run_id, claim in job.claims.items():
-                self._start(run_id, claim)
+    def execute(self, jobs: list[JobHere], watch: Watch) -> list[JobReport]:
+        self._jobs = jobs
 
         def look(reports: list[JobReport]) -> None:
             watch(reports)
-            if time.monotonic() - self._tended > TEND_SECONDS:
-                self._tended = time.monotonic()
-                self._tend(reports)
+            self._tend()
+            self._start_pending([run for report in reports for run in report.runs])
 
         reports = follow([job.job_id for job in jobs], look)
         self._pool.shutdown()
+        self._require_no_error()
         return reports
 
-    def give_back(self) -> None:
-        """Let go of every run at once; their threads find the lease lost and stop."""
-        for claim in self._claims.values():
-            runs.release(claim)
+    def stop(self) -> None:
+        """Cancel the jobs. Runs in execution are free at once; their threads find the lease lost."""
+        self._stopping.set()
+        for run_id in self._busy:
+            runs.release_own(run_id)
+        for job in self._jobs:
+            PipelineBroker().cancel_job(job.job_id)
 
-    def _start(self, run_id: UUID, claim: runs.Claim) -> None:
-        self._claims[run_id] = claim
-        self._futures[run_id] = self._pool.submit(self._run, run_id, claim)
+    def _start_pending(self, reports: list[RunReport]) -> None:
+        """Also runs whose worker is gone, and those whose retry is due."""
+        self._require_no_error()
+        self._busy = {run_id: future for run_id, future in self._busy.items() if not future.done()}
+        for report in reports:
+            if len(self._busy) >= self._threads:
+                return
+            if report.status == RunStatus.PENDING and report.is_due and report.run_id not in self._busy:
+                self._busy[report.run_id] = self._pool.submit(self._run, report.run_id, report.account_id)
 
-    def _run(self, run_id: UUID, claim: runs.Claim) -> None:
+    def _run(self, run_id: UUID, account_id: UUID) -> None:
         try:
-            PipelineBroker().execute_fetch_job(run_id, claim, self._keys.get(claim.account_id))
+            PipelineBroker().execute_fetch_job(run_id, self._keys.get(account_id), self._stopping.is_set)
         finally:
             connections.close_all()
 
-    def _tend(self, reports: list[JobReport]) -> None:
-        """Keep the claims that wait for a thread, and take over runs whose worker is gone."""
-        for run_id, future in self._futures.items():
+    def _require_no_error(self) -> None:
+        """Raises what kept a run from being ended, such as a lost database."""
+        for future in self._busy.values():
             if future.done():
-                future.result()  # raises what kept a run from being ended, such as a lost database
-            elif not future.running():
-                with suppress(runs.LeaseLost):  # its thread will see it, and stop
-                    runs.hold(self._claims[run_id])
-        runs.free_lapsed()
-        for report in (run for job in reports for run in job.runs):
-            idle = report.run_id not in self._futures or self._futures[report.run_id].done()
-            if report.status == RunStatus.PENDING and idle and (claim := runs.claim(report.run_id)):
-                self._start(report.run_id, claim)
+                future.result()
+
+    def _tend(self) -> None:
+        """Keep what waits here, and free the runs of workers that are gone."""
+        if time.monotonic() - self._tended > TEND_SECONDS:
+            self._tended = time.monotonic()
+            runs.keep(run_id for job in self._jobs for run_id in job.run_ids)
+            runs.free_lapsed()

@@ -88,7 +88,11 @@ class PipelineJob(models.Model):
 
 
 class AccountRun(models.Model):
-    """One account's work. At most one run is active per account and kind."""
+    """One account's work. At most one run is active per account and kind.
+
+    `attempt` counts claims; `retries` and `lapses` count since the last stored batch. A pending run with
+    an owner is kept for that process until `lease_until`. `try_now` is a person's wish for this account.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(MailAccount, on_delete=models.CASCADE, related_name="runs")
@@ -98,7 +102,10 @@ class AccountRun(models.Model):
     max_mails = models.PositiveIntegerField(null=True)
     timeout_seconds = models.PositiveIntegerField(null=True)
     status = models.CharField(max_length=16, choices=RunStatus.choices, default=RunStatus.PENDING)
+    try_now = models.BooleanField(default=False)
     attempt = models.PositiveIntegerField(default=0)
+    retries = models.PositiveSmallIntegerField(default=0)
+    lapses = models.PositiveSmallIntegerField(default=0)
     phase = models.CharField(max_length=16, choices=Phase.choices, blank=True)
     mails_done = models.PositiveIntegerField(default=0)
     mails_total = models.PositiveIntegerField(null=True)
@@ -141,6 +148,7 @@ class AccountRun(models.Model):
         indexes = [
             models.Index(fields=["account", "-created_at"], name="run_newest_first"),
             models.Index(fields=["status", "lease_until"], name="run_by_lease"),
+            models.Index(fields=["status", "-priority", "run_after"], name="run_by_turn"),
         ]
 
 
@@ -162,3 +170,12 @@ class JobEvent(models.Model):
     before = models.CharField(max_length=16, blank=True)
     after = models.CharField(max_length=16)
     reason = models.CharField(max_length=32, blank=True)
+
+
+class Heartbeat(models.Model):
+    """When something that must not die in silence was last alive."""
+
+    TICK = "tick"
+
+    name = models.CharField(max_length=32, primary_key=True)
+    at = models.DateTimeField()

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.utils import timezone
+
 from accounts.advice import advise
 from accounts.models import MailAccount, User
+from diagnostics import health
 from pipeline.models import RUN_ACTIVE, AccountRun, Phase, PipelineJob, RunStatus
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """One account's run as every door shows it. Times in seconds; `error` and `next_step` for people."""
+    """One account's run as every door shows it. Times in seconds; `error` and `next_step` for people.
+
+    `retry_at` is when the next run by itself may try, after one that ended badly.
+    """
 
     run_id: UUID
     account_id: UUID
@@ -29,6 +35,8 @@ class RunReport:
     error_type: str
     error: str
     next_step: str
+    retries: int
+    run_after: datetime
     retry_at: datetime | None
     created_at: datetime
     started_at: datetime | None
@@ -39,6 +47,14 @@ class RunReport:
     @property
     def active(self) -> bool:
         return self.status in RUN_ACTIVE
+
+    @property
+    def is_due(self) -> bool:
+        return self.status == RunStatus.PENDING and self.run_after <= timezone.now()
+
+    @property
+    def retrying(self) -> bool:
+        return self.status == RunStatus.PENDING and self.retries > 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,9 @@ class HealthReport:
     last_run: RunReport | None
     last_success_at: datetime | None
     last_error_type: str
+    status: health.Status
+    reason: str
+    probe_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,8 @@ def run_report(run: AccountRun) -> RunReport:
         error_type=run.error_type,
         error=advice.sentence if advice else "",
         next_step=advice.next_step if advice else "",
+        retries=run.retries,
+        run_after=run.run_after,
         retry_at=run.retry_at,
         created_at=run.created_at,
         started_at=run.started_at,
@@ -135,15 +156,24 @@ def job_report(job: PipelineJob) -> JobReport:
 
 
 def health_report(account: MailAccount) -> HealthReport:
-    health = getattr(account, "health", None)
+    facts = health.facts_of(account)
+    assessed = health.assess(facts)
     last = account.runs.select_related("account").order_by("-created_at").first()
     return HealthReport(
         account_id=account.pk,
         name=account.label,
         last_run=run_report(last) if last else None,
-        last_success_at=health.last_success_at if health else None,
-        last_error_type=health.last_error_type if health else "",
+        last_success_at=facts.last_success_at,
+        last_error_type=facts.last_error_type,
+        status=assessed.status,
+        reason=assessed.reason,
+        probe_at=facts.probe_at,
     )
+
+
+def is_new(account: MailAccount) -> bool:
+    """Whether no sync of this account has succeeded yet."""
+    return health.facts_of(account).last_success_at is None
 
 
 def performance_report(user: User) -> PerformanceReport:

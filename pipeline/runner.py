@@ -6,14 +6,19 @@ claim → key → connect → folder list (survey, reconcile) → [ fetch → pa
 
 import errno
 import logging
+import random
 import traceback
+from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError
+from django.utils import timezone
 
 from accounts import grants
 from accounts.errors import ErrorType, SealBroken, SyncError
+from diagnostics import health
 from mail import store
 from mail.fetch import WINDOW_MAILS, Fetcher, batches, newest_first
 from mail.imap import UIDS_PER_COMMAND, ImapSession
@@ -22,9 +27,9 @@ from mail.parcels import ParsedMail, PendingMail, SurveyedFolder
 from mail.parse import Unparseable, parse_message
 from mail.reconcile import plan_folder
 from mail.survey import survey
-from pipeline import runs
-from pipeline.models import AccountRun, Phase, RunStatus
-from pipeline.work import Work
+from pipeline import retry, runs
+from pipeline.models import AccountRun, Phase
+from pipeline.work import Leave, Work
 
 Folders = dict[UUID, tuple[bytes, Folder]]  # by the row's id: the name for the server, and the row
 
@@ -33,26 +38,18 @@ LOOKS = 3  # at a folder that changes under our eyes
 logger = logging.getLogger("mailhelper.runner")
 
 
-def execute(run_id: UUID, claim: runs.Claim | None = None, account_key: bytes | None = None) -> None:
-    """The one way a run is executed. A ring that comes twice or late finds nothing to claim.
+def execute(
+    claim: runs.Claim, account_key: bytes | None = None, stopping: Callable[[], bool] = lambda: False
+) -> None:
+    """The one way a claimed run is executed; how it ends or pauses stands in its row.
 
-    `claim` and `account_key` are given by a door that claimed the run and holds the key in its own process.
+    `account_key` is given by a process that holds it. `stopping` says that this process wants to end.
     """
-    claim = claim or runs.claim(run_id)
-    if claim is None:
-        return
-    run = AccountRun.objects.select_related("account__user__vault").filter(pk=run_id).first()
-    if run is None:
-        return  # its account was removed
-    work = Work(run, claim)
-    error = _attempt(work, account_key)
     try:
-        if error is None:
-            runs.finish(claim, RunStatus.SUCCESS, **work.facts())
-        else:
-            fail(work, error)
+        work = Work(runs.begin(claim), claim, stopping)
+        end(work, _attempt(work, account_key))
     except runs.LeaseLost:
-        logger.warning("run %s lost its lease; another goes on from its checkpoint", run_id)
+        logger.warning("run %s lost its lease; another goes on from its checkpoint", claim.run_id)
 
 
 def _attempt(work: Work, account_key: bytes | None) -> Exception | None:
@@ -65,15 +62,51 @@ def _attempt(work: Work, account_key: bytes | None) -> Exception | None:
     return None
 
 
+def end(work: Work, error: Exception | None) -> None:
+    """Put down how this attempt went: the run ends, or pauses until its next one. Raises LeaseLost."""
+    match error:
+        case None:
+            runs.succeed(work.claim, work.max_mails, **work.facts())
+        case Leave(arrow="stopped"):
+            runs.stop(work.claim, **work.facts())
+        case Leave(arrow="yielded"):
+            runs.give_turn(work.claim, **work.facts())
+        case Leave():
+            runs.release(work.claim, **work.facts())
+        case runs.LeaseLost():
+            raise error
+        case _:
+            fail(work, error)
+
+
 def fail(work: Work, error: Exception) -> None:
-    """End the run with the error's type; the words that came with it are sealed. Raises LeaseLost."""
-    if isinstance(error, runs.LeaseLost):
-        raise error
+    """Retry or end the run by the error's type; the words that came with it are sealed. Raises LeaseLost."""
     error_type, facts = classify(error)
-    status = RunStatus.SKIPPED if error_type == ErrorType.NO_KEY else RunStatus.FAILED
-    logger.warning("run %s %s: %s %s", work.run.pk, status, error_type, facts or "")
-    evidence = work.sealed_evidence(error)
-    runs.finish(work.claim, status, error_type, error_facts=facts, sealed_evidence=evidence, **work.facts())
+    again = _next_try(work, error_type, facts)
+    logger.warning("run %s: %s %s", work.run.pk, error_type, facts or "")
+    known = {"error_facts": facts, "sealed_evidence": work.sealed_evidence(error), **work.facts()}
+    if error_type == ErrorType.BUDGET:
+        runs.skip(work.claim, error_type, work.budget.resumes_at, **known)
+    elif error_type == ErrorType.NO_KEY:
+        runs.skip(work.claim, error_type, **known)
+    elif again and not again.new_run:
+        runs.retry(work.claim, again.at, error_type, **known)
+    else:
+        runs.fail(work.claim, error_type, again.at if again else None, **known)
+
+
+def _next_try(work: Work, error_type: ErrorType, facts: dict) -> retry.Again | None:
+    row = AccountRun.objects.values("retries", "timeout_seconds", "started_at").get(pk=work.run.pk)
+    limit, hint = row["timeout_seconds"], facts.get("backoff_seconds")
+    return retry.decide(
+        error_type,
+        row["retries"],
+        timezone.now(),
+        jitter=random.random(),
+        hint=timedelta(seconds=hint) if hint else None,
+        refused_since=health.facts_of(work.account).refused_since,
+        ends_at=row["started_at"] + timedelta(seconds=limit) if limit else None,
+    )
 
 
 def classify(error: Exception) -> tuple[ErrorType, dict]:
@@ -118,7 +151,7 @@ def sync(work: Work) -> None:
             folders = take_stock(work, session)
         fetch_pending(work, fetcher, folders)
     except SyncError as error:
-        if error.error_type != ErrorType.TIMEOUT or not work.deadline.passed() or not work.progressed:
+        if error.error_type != ErrorType.TIMEOUT or not work.deadline.passed() or not work.mails:
             raise
         # the run's time is over and it has something to show: that is a success, the rest stays pending
     finally:
@@ -138,6 +171,7 @@ def take_stock(work: Work, session: ImapSession) -> Folders:
     work.folders = len(surveyed)
     synced = {}
     for folder in surveyed:
+        work.heed()
         row = rows[folder.raw_name]
         if folder.excluded:
             store.record_excluded_folder(work.guard, row, session.message_count(folder.raw_name))
@@ -203,17 +237,17 @@ def _require_another_mail(work: Work, fetcher: Fetcher, folders: Folders) -> Non
 def fetch_within_limits(work: Work, fetcher: Fetcher, folders: Folders) -> None:
     """Fetch, parse and store, newest first, until nothing is left or a limit is reached."""
     pending = newest_first(mail for mail in store.pending_mails(work.account) if mail.folder_id in folders)
-    tried, limit = work.mails_before, work.limits()
-    while pending and (limit is None or tried < limit):
-        expected = pending if limit is None else pending[: limit - tried]
+    tried = work.mails_before
+    work.begin_slice()
+    while pending and (work.max_mails is None or tried < work.max_mails):
+        expected = pending if work.max_mails is None else pending[: work.max_mails - tried]
         work.expect(expected)
         window = expected[:WINDOW_MAILS]
         for batch in batches(window):
-            work.limits()
-            if work.deadline.passed():
-                raise SyncError(ErrorType.TIMEOUT)
+            work.require_turn()
             fetch_batch(work, fetcher, folders, batch)
-        tried, pending, limit = tried + len(window), pending[len(window) :], work.limits()
+        tried, pending = tried + len(window), pending[len(window) :]
+        work.heed()
     fetcher.require_server()
 
 

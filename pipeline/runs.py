@@ -1,4 +1,4 @@
-"""Every transition of a run and of a job, each guarded in the database; docs/states.md draws them.
+"""Every transition of a run, each guarded in the database; docs/states.md draws them.
 
 A run is claimed by one conditional UPDATE that raises its fence. Whoever writes for a run shows the fence
 it claimed with; zero rows mean that the run belongs to another by now.
@@ -6,32 +6,26 @@ it claimed with; zero rows mean that the run belongs to another by now.
 
 import os
 import socket
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts import grants
 from accounts.errors import ErrorType, MailhelperError
 from accounts.models import GrantPurpose, KeyGrant, MailAccount
-from diagnostics import health
-from pipeline.models import (
-    JOB_OPEN,
-    RUN_ACTIVE,
-    AccountRun,
-    JobEvent,
-    JobRun,
-    JobStatus,
-    PipelineJob,
-    RunStatus,
-)
+from pipeline import gate, jobs
+from pipeline.models import JOB_OPEN, RUN_ACTIVE, AccountRun, JobEvent, JobRun, PipelineJob, RunStatus
+from pipeline.states import RUN_ARROWS
 
-UNANSWERED_RING = timedelta(seconds=5)
+LAPSES_THAT_LOSE = 3
+_LET_GO = {"owner": "", "lease_until": None}
 
 
 class LeaseLost(MailhelperError):
@@ -40,9 +34,22 @@ class LeaseLost(MailhelperError):
 
 @dataclass(frozen=True)
 class Claim:
+    """`kept`: by a process that holds the account's key; the run stays with it between its attempts."""
+
     run_id: UUID
     fence: int
     account_id: UUID
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a run. None for a limit means unbounded."""
+
+    max_mails: int | None = None
+    timeout_seconds: int | None = None
+    priority: int = 0
+    try_now: bool = False
 
 
 def this_process() -> str:
@@ -69,49 +76,43 @@ def _has_died(owner: str) -> bool:
     return False
 
 
-def note_job_created(job: PipelineJob) -> None:
-    _event("created", job=job, after=job.status)
-
-
-def join_or_create(
-    job: PipelineJob, account: MailAccount, max_mails: int | None, timeout_seconds: int | None, priority: int
-) -> AccountRun:
-    """The account's active run, widened to what this job asks for, or a new one."""
+def join_or_create(job: PipelineJob, account: MailAccount, asked: Asked) -> AccountRun:
+    """The account's active run, widened to what is asked, or a new one."""
     while True:
-        run = _create(account, job.type, max_mails, timeout_seconds, priority)
+        run = _create(account, job.type, asked)
         if run is None:
             run = account.runs.filter(kind=job.type, status__in=RUN_ACTIVE).select_for_update().first()
             if run is None:
                 continue  # it ended between our look and our try
-            _widen(run, max_mails, timeout_seconds, priority)
+            _widen(run, asked)
         JobRun.objects.get_or_create(job=job, run=run)
         if run.status == RunStatus.RUNNING:
-            _start_job(job)
+            jobs.start(job.pk)
         return run
 
 
-def _create(account, kind, max_mails, timeout_seconds, priority) -> AccountRun | None:
+def _create(account: MailAccount, kind: str, asked: Asked) -> AccountRun | None:
     try:
         with transaction.atomic():
-            run = AccountRun.objects.create(
-                account=account,
-                kind=kind,
-                max_mails=max_mails,
-                timeout_seconds=timeout_seconds,
-                priority=priority,
-            )
+            run = AccountRun.objects.create(account=account, kind=kind, **vars(asked))
     except IntegrityError:
         return None
-    _event("created", run=run, after=RunStatus.PENDING)
+    JobEvent.objects.create(run=run, arrow="created", after=run.status)
     return run
 
 
-def _widen(run: AccountRun, max_mails: int | None, timeout_seconds: int | None, priority: int) -> None:
-    run.max_mails = _larger(run.max_mails, max_mails)
-    run.timeout_seconds = _larger(run.timeout_seconds, timeout_seconds)
-    run.priority = max(run.priority, priority)
-    run.run_after = min(run.run_after, timezone.now())
-    run.save(update_fields=["max_mails", "timeout_seconds", "priority", "run_after"])
+def _widen(run: AccountRun, asked: Asked) -> None:
+    """The larger of both limits; a wish of now takes no account of a retry's waiting time."""
+    run.max_mails = _larger(run.max_mails, asked.max_mails)
+    run.timeout_seconds = _larger(run.timeout_seconds, asked.timeout_seconds)
+    run.priority = max(run.priority, asked.priority)
+    run.try_now = run.try_now or asked.try_now
+    run.cancel_asked = False
+    if asked.try_now:
+        run.run_after = min(run.run_after, timezone.now())
+    run.save(
+        update_fields=["max_mails", "timeout_seconds", "priority", "try_now", "cancel_asked", "run_after"]
+    )
 
 
 def _larger(one: int | None, other: int | None) -> int | None:
@@ -125,34 +126,48 @@ def give_grant(run: AccountRun, account_key: bytes) -> None:
         run.save(update_fields=["grant"])
 
 
-def claim(run_id: UUID) -> Claim | None:
-    """Take a due, pending run; None when there is nothing to take."""
+def keep(run_ids: Iterable[UUID]) -> None:
+    """Keep pending runs for this process, which holds their keys; it has to say so again within the lease."""
+    free = Q(owner="") | Q(owner=this_process())
+    pending = AccountRun.objects.filter(free, pk__in=list(run_ids), status=RunStatus.PENDING)
+    pending.update(owner=this_process(), lease_until=_lease_end())
+
+
+def _claimable() -> Q:
     now = timezone.now()
+    free = Q(owner="") | Q(owner=this_process()) | Q(lease_until__lt=now)
+    return free & Q(status=RunStatus.PENDING, run_after__lte=now)
+
+
+def claim(run_id: UUID, kept: bool = False) -> Claim | None:
+    """Take a due, pending run. None when there is nothing to take now, or when it may not run at all."""
     with transaction.atomic():
-        taken = AccountRun.objects.filter(pk=run_id, status=RunStatus.PENDING, run_after__lte=now).update(
-            status=RunStatus.RUNNING,
-            owner=this_process(),
-            fence=F("fence") + 1,
-            attempt=F("attempt") + 1,
-            lease_until=_lease_end(),
-        )
-        if not taken:
+        rows = AccountRun.objects.select_for_update(of=("self",)).select_related("account__user")
+        run = rows.filter(_claimable(), pk=run_id).first()
+        if run is None or (verdict := gate.admit(run)) == gate.Verdict.WAIT:
             return None
-        AccountRun.objects.filter(pk=run_id, started_at=None).update(started_at=now)
-        run = AccountRun.objects.get(pk=run_id)
-        _event("claimed", run=run, before=RunStatus.PENDING, after=RunStatus.RUNNING)
-        for job in run.jobs.filter(status=JobStatus.PENDING):
-            _start_job(job)
-    return Claim(run_id, run.fence, run.account_id)
+        if verdict != gate.Verdict.GO:
+            _refuse(run, verdict.value)
+            return None
+        fields = {"owner": this_process(), "fence": run.fence + 1, "lease_until": _lease_end()}
+        _take("claimed", AccountRun.objects.filter(pk=run_id), attempt=F("attempt") + 1, **fields)
+        for job_id in _jobs_of(run_id):
+            jobs.start(job_id)
+    return Claim(run_id, run.fence + 1, run.account_id, kept)
 
 
-def _start_job(job: PipelineJob) -> None:
-    waiting = PipelineJob.objects.filter(pk=job.pk, status=JobStatus.PENDING)
-    if waiting.update(status=JobStatus.RUNNING, started_at=timezone.now()):
-        _event("started", job=job, before=JobStatus.PENDING, after=JobStatus.RUNNING)
+def _refuse(run: AccountRun, error_type: ErrorType) -> None:
+    retry_at = gate.open_until(run.account) if error_type == ErrorType.BREAKER_OPEN else None
+    _end("refused", AccountRun.objects.filter(pk=run.pk), error_type=error_type, retry_at=retry_at)
 
 
-def _lease_end():
+def begin(claim: Claim) -> AccountRun:
+    """The claimed run as it is executed: its time runs from the first attempt. Raises LeaseLost."""
+    hold(claim, started_at=Coalesce("started_at", timezone.now()))
+    return AccountRun.objects.select_related("account__user__vault").get(pk=claim.run_id)
+
+
+def _lease_end() -> datetime:
     return timezone.now() + timedelta(seconds=settings.MAILHELPER_LEASE_SECONDS)
 
 
@@ -172,85 +187,149 @@ def _held(claim: Claim):
     return AccountRun.objects.filter(pk=claim.run_id, fence=claim.fence, status=RunStatus.RUNNING)
 
 
-def finish(claim: Claim, status: RunStatus, error_type: str = "", **facts) -> None:
-    """running → success, failed or skipped. The jobs that waited are closed with it. Raises LeaseLost."""
-    now = timezone.now()
+def succeed(claim: Claim, max_mails_seen: int | None, **facts) -> None:
+    """End the run well, or go on when a job joined meanwhile that asks for more. Raises LeaseLost."""
     with transaction.atomic():
-        ended = _held(claim).update(
-            status=status, error_type=error_type, ended_at=now, lease_until=None, owner="", **facts
-        )
-        if not ended:
-            raise LeaseLost
-        run = AccountRun.objects.get(pk=claim.run_id)
-        _event(status, run=run, before=RunStatus.RUNNING, after=status, reason=error_type)
-        grants.revoke(KeyGrant.objects.filter(pk=run.grant_id, purpose=GrantPurpose.JOB))
-        health.record(run.account_id, now, error_type)
-        for job_id in run.jobs.values_list("pk", flat=True):
-            close_job(job_id)
+        run = _locked(claim)
+        if run.max_mails != max_mails_seen:
+            return _pause("widened", claim, timezone.now(), **facts)
+        gate.note_success(run, timezone.now())
+        _end("succeeded", _held(claim), error_type="", **facts)
 
 
-def release(claim: Claim) -> None:
-    """running → pending: give the run back, so that the next one need not wait for the lease."""
+def fail(claim: Claim, error_type: ErrorType, retry_at: datetime | None, **facts) -> None:
+    """`retry_at` is when a new run should confirm it. Raises LeaseLost."""
+    _end_badly("failed", claim, error_type, retry_at, facts)
+
+
+def skip(claim: Claim, error_type: ErrorType, retry_at: datetime | None = None, **facts) -> None:
+    """The run could not even begin (no_key), or has to pause (budget). Raises LeaseLost."""
+    _end_badly("skipped", claim, error_type, retry_at, facts)
+
+
+def _end_badly(arrow: str, claim: Claim, error_type, retry_at, facts) -> None:
     with transaction.atomic():
-        if _held(claim).update(status=RunStatus.PENDING, owner="", lease_until=None):
-            _event("released", run_id=claim.run_id, before=RunStatus.RUNNING, after=RunStatus.PENDING)
+        run = _locked(claim)
+        run.phase = facts.get("phase", run.phase)
+        gate.note_error(run, error_type)
+        retry_at = gate.note_failure(run, timezone.now(), error_type, retry_at)
+        _end(arrow, _held(claim), error_type=error_type, retry_at=retry_at, **facts)
+
+
+def stop(claim: Claim, **facts) -> None:
+    """Nobody waits for this run any more. Raises LeaseLost."""
+    with transaction.atomic():
+        _locked(claim)
+        _end("stopped", _held(claim), **facts)
+
+
+def retry(claim: Claim, at: datetime, error_type: ErrorType, **facts) -> None:
+    """Try again within the same run. Raises LeaseLost."""
+    with transaction.atomic():
+        run = _locked(claim)
+        gate.note_error(run, error_type)
+        more = {"error_type": error_type, "retries": F("retries") + 1}
+        _pause("retried", claim, at, reason=error_type, **more, **facts)
+        for job_id in _jobs_of(claim.run_id):
+            jobs.wait(job_id)
+
+
+def give_turn(claim: Claim, **facts) -> None:
+    """Let others have their turn; from now on the run is one of many. Raises LeaseLost."""
+    with transaction.atomic():
+        _locked(claim)
+        _pause("yielded", claim, timezone.now(), priority=0, **facts)
+
+
+def _pause(arrow: str, claim: Claim, until: datetime, **fields) -> None:
+    if not claim.kept:
+        fields |= _LET_GO
+    _take(arrow, _held(claim), run_after=until, **fields)
+
+
+def release(claim: Claim, **facts) -> bool:
+    """Give the run back, so that the next one need not wait for the lease. False when it was lost."""
+    return _take("released", _held(claim), **_LET_GO, **facts)
+
+
+def release_own(run_id: UUID) -> None:
+    """Release a run that a thread of this process executes, which then finds its lease lost."""
+    _take("released", AccountRun.objects.filter(pk=run_id, owner=this_process()), **_LET_GO)
+
+
+def ask_to_stop(run_id: UUID) -> None:
+    """Withdraw a run for which no job waits any more; one that is being executed stops within a batch."""
+    with transaction.atomic():
+        run = AccountRun.objects.select_for_update().filter(pk=run_id, status__in=RUN_ACTIVE).first()
+        if run is None or run.jobs.filter(status__in=JOB_OPEN).exists():
+            return
+        rows = AccountRun.objects.filter(pk=run_id)
+        if run.status == RunStatus.PENDING:
+            _end("withdrawn", rows)
+        else:
+            rows.update(cancel_asked=True)
 
 
 def free_lapsed() -> list[UUID]:
-    """running → pending for every run whose lease has lapsed or whose process has died. Returns their ids."""
+    """Let go of every run, and of pending ones that were kept, whose lease lapsed or whose process died.
+
+    Returns those that may be claimed now.
+    """
     now, freed = timezone.now(), []
-    running = AccountRun.objects.filter(status=RunStatus.RUNNING)
-    for run_id, fence, owner, lease_until in running.values_list("pk", "fence", "owner", "lease_until"):
-        if lease_until >= now and not _has_died(owner):
-            continue
-        with transaction.atomic():
-            still = running.filter(pk=run_id, fence=fence, lease_until=lease_until)
-            if still.update(status=RunStatus.PENDING, owner="", lease_until=None):
-                _event("lapsed", run_id=run_id, before=RunStatus.RUNNING, after=RunStatus.PENDING)
-                freed.append(run_id)
+    owned = AccountRun.objects.exclude(owner="").filter(status__in=RUN_ACTIVE)
+    for run_id, owner, lease_until in owned.values_list("pk", "owner", "lease_until"):
+        if (lease_until < now or _has_died(owner)) and _free(run_id, owner, lease_until):
+            freed.append(run_id)
     return freed
 
 
-def unclaimed() -> list[UUID]:
-    """Runs that are due and whose ring nobody answered."""
-    due = AccountRun.objects.filter(status=RunStatus.PENDING, run_after__lte=timezone.now() - UNANSWERED_RING)
-    return list(due.order_by("-priority", "run_after").values_list("pk", flat=True))
-
-
-def close_job(job_id: UUID) -> None:
-    """End the job when all its runs have ended; which end it is follows from theirs."""
+def _free(run_id: UUID, owner: str, lease_until: datetime) -> bool:
     with transaction.atomic():
-        job = PipelineJob.objects.select_for_update().get(pk=job_id)
-        runs = list(job.runs.all())
-        if job.status not in JOB_OPEN or any(run.status in RUN_ACTIVE for run in runs):
-            return
-        before = job.status
-        job.status = job_end([run.status for run in runs])
-        job.ended_at = timezone.now()
-        job.emails_fetched = sum(run.emails_fetched for run in runs)
-        job.emails_processed = sum(run.emails_processed for run in runs)
-        job.error_types = Counter(run.error_type for run in runs if run.error_type)
-        if not runs:
-            job.error_types = {ErrorType.NO_ACCOUNTS: 1}
-        job.metrics = _summed_phases(runs)
-        job.save()
-        _event("ended", job=job, before=before, after=job.status)
+        rows = AccountRun.objects.filter(pk=run_id, owner=owner, lease_until=lease_until)
+        run = rows.select_for_update(of=("self",)).select_related("account__user").first()
+        if run is None:
+            return False
+        if run.status == RunStatus.PENDING:
+            return rows.update(**_LET_GO) > 0
+        if run.lapses + 1 < LAPSES_THAT_LOSE:
+            return _take("lapsed", rows, lapses=F("lapses") + 1, **_LET_GO)
+        retry_at = gate.note_failure(run, timezone.now(), ErrorType.WORKER_LOST, None)
+        _end("lost", rows, error_type=ErrorType.WORKER_LOST, retry_at=retry_at)
+        return False
 
 
-def job_end(run_statuses: list[str]) -> JobStatus:
-    """Pure: the end of a job whose runs ended so. A job without runs has failed."""
-    good = sum(status == RunStatus.SUCCESS for status in run_statuses)
-    if good == 0:
-        return JobStatus.FAILED
-    return JobStatus.SUCCESS if good == len(run_statuses) else JobStatus.PARTIAL_FAILURE
+def waiting(limit: int, rung_before: timedelta = timedelta(0)) -> list[tuple[UUID, int]]:
+    """Runs whose turn it is, with their priority: due, pending, nobody's."""
+    due = AccountRun.objects.filter(_claimable(), owner="", run_after__lte=timezone.now() - rung_before)
+    return list(due.order_by("-priority", "run_after").values_list("pk", "priority")[:limit])
 
 
-def _summed_phases(runs: list[AccountRun]) -> dict[str, float]:
-    sums: Counter = Counter()
-    for run in runs:
-        sums.update(run.phase_seconds)
-    return dict(sums)
+def _locked(claim: Claim) -> AccountRun:
+    rows = _held(claim).select_for_update(of=("self",)).select_related("account__user")
+    if (run := rows.first()) is None:
+        raise LeaseLost
+    return run
 
 
-def _event(arrow: str, *, after: str, before: str = "", reason: str = "", **subject) -> None:
-    JobEvent.objects.create(arrow=arrow, before=before, after=after, reason=reason, **subject)
+def _jobs_of(run_id: UUID) -> list[UUID]:
+    return list(PipelineJob.objects.filter(runs=run_id).order_by("pk").values_list("pk", flat=True))
+
+
+def _end(arrow: str, rows, **facts) -> None:
+    """Along an arrow that ends a run: its job grant ends, and its jobs if they waited for nothing else."""
+    run_id, grant_id = rows.values_list("pk", "grant_id").get()
+    _take(arrow, rows, ended_at=timezone.now(), reason=facts.get("error_type", ""), **_LET_GO, **facts)
+    grants.revoke(KeyGrant.objects.filter(pk=grant_id, purpose=GrantPurpose.JOB))
+    for job_id in _jobs_of(run_id):
+        jobs.close(job_id)
+
+
+def _take(arrow: str, rows, *, reason: str = "", **fields) -> bool:
+    """Move a run along an arrow. False when it does not stand where the arrow starts."""
+    before, after = RUN_ARROWS[arrow]
+    with transaction.atomic():
+        run_id = rows.filter(status=before).values_list("pk", flat=True).first()
+        if run_id is None or not rows.filter(status=before).update(status=after, **fields):
+            return False
+        JobEvent.objects.create(run_id=run_id, arrow=arrow, before=before, after=after, reason=reason)
+        return True

@@ -2,14 +2,22 @@
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import close_old_connections
+from django.db import close_old_connections, transaction
+from django.utils import timezone
 from huey import crontab
-from huey.contrib.djhuey import db_periodic_task, db_task, enqueue, on_startup
+from huey.contrib.djhuey import HUEY, db_periodic_task, db_task, enqueue, on_startup
 
 from accounts import grants
-from pipeline import runner, runs
+from pipeline import runner, runs, scheduler
+from pipeline.models import AccountRun, Heartbeat, RunStatus
+
+UNANSWERED = timedelta(seconds=5)
+RINGS_AT_ONCE = 100
 
 logger = logging.getLogger("mailhelper.tasks")
 _start = threading.Lock()
@@ -18,12 +26,72 @@ _started = False
 
 @db_task(name="mailhelper.run")
 def run(run_id: str) -> None:
-    runner.execute(UUID(run_id))
+    with seats.taken(_priority(run_id)) as seated:
+        claim = runs.claim(UUID(run_id)) if seated else None
+        if claim:
+            runner.execute(claim, stopping=lambda: HUEY.stopping)
+    _ring_for_next_attempt(UUID(run_id))
+    if claim:
+        _ring_for_others()
+
+
+class Seats:
+    """A worker's threads, one of which is kept for runs that a person waits for."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._taken_by_others = 0
+
+    @contextmanager
+    def taken(self, priority: int) -> Iterator[bool]:
+        """Whether a run of this priority may have a thread."""
+        if priority > 0:
+            yield True
+            return
+        with self._lock:
+            free = self._taken_by_others < max(1, _threads() - 1)
+            self._taken_by_others += free
+        try:
+            yield free
+        finally:
+            with self._lock:
+                self._taken_by_others -= free
+
+
+seats = Seats()
+
+
+def _threads() -> int:
+    return len(HUEY.worker.worker_threads) if HUEY.worker else 1
+
+
+def _priority(run_id: str) -> int:
+    return AccountRun.objects.filter(pk=run_id).values_list("priority", flat=True).first() or 0
+
+
+def _ring_for_next_attempt(run_id: UUID) -> None:
+    waits = AccountRun.objects.filter(pk=run_id, status=RunStatus.PENDING, run_after__gt=timezone.now())
+    for priority, run_after in waits.values_list("priority", "run_after"):
+        ring(run_id, priority, at=run_after)
+
+
+def _ring_for_others() -> None:
+    """A thread and a connection are free again: ring for those who may have missed them."""
+    for run_id, priority in runs.waiting(limit=_threads()):
+        ring(run_id, priority)
 
 
 @db_periodic_task(crontab(), name="mailhelper.tick")
 def tick() -> None:
+    beat()
+
+
+def beat() -> None:
+    """The net under every ring: doubled, late or missing beats do no harm."""
+    Heartbeat.objects.update_or_create(name=Heartbeat.TICK, defaults={"at": timezone.now()})
     wake()
+    for started in scheduler.start_due():
+        ring(started.pk, started.priority)
 
 
 @on_startup(name="mailhelper.wake")
@@ -33,21 +101,26 @@ def wake_once() -> None:
     with _start:
         if not _started:
             _started = True
-            wake()
+            beat()
             close_old_connections()
             logger.info("the worker is ready")
 
 
-def ring(run_id: UUID, priority: int = 0) -> None:
+def ring(run_id: UUID, priority: int = 0, at: datetime | None = None) -> None:
     """Ask the workers to look at this run. A queue that is down costs time: the tick rings again."""
     try:
-        enqueue(run.s(str(run_id), priority=priority))
+        enqueue(run.s(str(run_id), priority=priority, eta=at))
     except Exception as error:  # whatever the queue's storage raises
         logger.warning("the queue did not take the ring for run %s: %s", run_id, type(error).__name__)
 
 
+def ring_after_commit(run: AccountRun) -> None:
+    transaction.on_commit(lambda: ring(run.pk, run.priority))
+
+
 def wake() -> None:
     """Free the runs of workers that are gone, ring for all that wait, and end grants whose time is over."""
-    for run_id in [*runs.free_lapsed(), *runs.unclaimed()]:
-        ring(run_id)
+    freed = dict.fromkeys(runs.free_lapsed(), 0)
+    for run_id, priority in (freed | dict(runs.waiting(RINGS_AT_ONCE, rung_before=UNANSWERED))).items():
+        ring(run_id, priority)
     grants.end_expired()

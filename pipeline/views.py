@@ -59,7 +59,7 @@ def _fetch(request, account: MailAccount | None):
     if user_key is None and not _all_in_background(accounts):
         return _go(request, f"{reverse('unlock')}?next={reverse('overview')}")
     keys = actions.account_keys(accounts, user_key) if user_key else None
-    PipelineBroker().enqueue_fetch_job(request.user, account, keys=keys)
+    PipelineBroker().enqueue_fetch_job(request.user, account, keys=keys, first_import_whole=True)
     if not request.htmx:
         return redirect("overview")
     return render(request, "pipeline/_panel.html", overview_of(request.user))

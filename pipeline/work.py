@@ -2,25 +2,38 @@
 
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from django.conf import settings
+from django.utils import timezone
 
 from accounts import actions, vault
-from accounts.errors import SyncError
+from accounts.errors import ErrorType, MailhelperError, SyncError
 from accounts.models import MailAccount
 from mail import store
 from mail.deadline import Deadline
 from mail.imap import ImapSession
 from mail.parcels import ParsedMail, PendingMail
 from pipeline import runs
-from pipeline.models import AccountRun, Phase
+from pipeline.budget import Budget
+from pipeline.models import RUN_ACTIVE, AccountRun, Phase
+from pipeline.pace import phase_limits
 
 BEAT_SECONDS = 5
 PROGRESS_SECONDS = 1
+SLICE_SECONDS = 120
+HISTORY_RUNS = 5
 LITERAL_SLACK_BYTES = 1_000_000  # servers' RFC822.SIZE may be a little off
+
+
+class Leave(MailhelperError):
+    """The run ends or pauses here without an error: along this arrow."""
+
+    def __init__(self, arrow: str):
+        super().__init__(arrow)
+        self.arrow = arrow
 
 
 @dataclass
@@ -29,7 +42,8 @@ class Work:
 
     run: AccountRun
     claim: runs.Claim
-    phase_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(Phase.values, 0.0))
+    stopping: Callable[[], bool] = lambda: False
+    max_mails: int | None = field(init=False)
     folders: int = 0
     failed: list[PendingMail] = field(default_factory=list)
     bug: Exception | None = None
@@ -38,10 +52,17 @@ class Work:
     _beaten: float = field(default_factory=time.monotonic)
     _shown: float = 0
     _receiving: int = 0
+    _unspent: int = 0
     _phase: str = ""
+    _slice_end: float = float("inf")
 
     def __post_init__(self):
-        self.deadline = Deadline(self.run.timeout_seconds)
+        self.max_mails = self.run.max_mails
+        elapsed = timezone.now() - self.run.started_at
+        self.deadline = Deadline(self.run.timeout_seconds, elapsed.total_seconds())
+        self.phase_seconds = dict.fromkeys(Phase.values, 0.0) | self.run.phase_seconds
+        self.budget = Budget.of(self.account)
+        self.limits = phase_limits(_history(self.run))
         # what an earlier claim of this run has stored counts too
         self.mails = self.mails_before = self.run.emails_fetched
         self.byte_count = self.run.bytes_done
@@ -78,7 +99,8 @@ class Work:
     def phase(self, phase: Phase) -> Iterator[None]:
         self._phase = phase
         self.show(phase=phase)
-        with self.timed(phase):
+        bound = self.deadline.phase(self.limits[phase]) if phase in self.limits else nullcontext()
+        with self.timed(phase), bound:
             yield
 
     @contextmanager
@@ -91,10 +113,12 @@ class Work:
 
     def received(self, count: int) -> None:
         """The beat: whatever arrives shows that the run is alive."""
+        self._unspent += count
         if self._phase == Phase.FETCH:
             self._receiving += count
         if time.monotonic() - self._beaten > BEAT_SECONDS:
             self.guard()
+            self._heed_cancel()
         self.show()
 
     def show(self, **fields) -> None:
@@ -115,8 +139,15 @@ class Work:
     def checkpoint(self, mails: list[ParsedMail]) -> None:
         """The guard of a batch: its count commits or rolls back together with it."""
         done = self.mails + len(mails)
-        runs.hold(self.claim, emails_fetched=done, mails_done=done, bytes_done=self._bytes_with(mails))
+        counts = {"emails_fetched": done, "mails_done": done, "bytes_done": self._bytes_with(mails)}
+        runs.hold(self.claim, retries=0, lapses=0, **counts)
+        self.spend()
         self._beaten = time.monotonic()
+
+    def spend(self) -> None:
+        """Put down what was transferred."""
+        self.budget.spend(self._unspent)
+        self._unspent = 0
 
     def stored(self, mails: list[ParsedMail]) -> None:
         self._receiving = 0
@@ -126,11 +157,32 @@ class Work:
     def _bytes_with(self, mails: list[ParsedMail]) -> int:
         return self.byte_count + sum(len(mail.raw) for mail in mails)
 
-    def limits(self) -> int | None:
-        """max_mails as it is now: a job that joined may have raised it, and the time with it."""
-        row = AccountRun.objects.values("max_mails", "timeout_seconds").get(pk=self.run.pk)
+    def heed(self) -> None:
+        """Between two batches: hear what others want of this run. Raises Leave."""
+        self._heed_cancel()
+        if self.stopping():
+            raise Leave("released")
+
+    def _heed_cancel(self) -> None:
+        row = AccountRun.objects.values("max_mails", "timeout_seconds", "cancel_asked").get(pk=self.run.pk)
+        if row["cancel_asked"]:
+            raise Leave("stopped")
+        self.max_mails = row["max_mails"]
+        self.run.timeout_seconds = row["timeout_seconds"]
         self.deadline.allow(row["timeout_seconds"])
-        return row["max_mails"]
+
+    def begin_slice(self) -> None:
+        self._slice_end = time.monotonic() + SLICE_SECONDS
+
+    def require_turn(self) -> None:
+        """Before a further batch: stay within the time, the slice and the budget. Raises SyncError, Leave."""
+        self.heed()
+        if self.deadline.passed():
+            raise SyncError(ErrorType.TIMEOUT)
+        if self.budget.is_used_up:
+            raise SyncError(ErrorType.BUDGET)
+        if self.progressed and time.monotonic() > self._slice_end:
+            raise Leave("yielded")
 
     def facts(self) -> dict:
         return {
@@ -151,3 +203,10 @@ class Work:
             words.encode(errors="backslashreplace"),
             *store.place(self.run, "sealed_evidence"),
         )
+
+
+def _history(run: AccountRun) -> list[dict[str, float]]:
+    """Seconds by phase of one attempt in the account's last runs."""
+    past = run.account.runs.filter(kind=run.kind, attempt__gt=0).exclude(status__in=RUN_ACTIVE)
+    rows = past.order_by("-created_at").values_list("phase_seconds", "attempt")[:HISTORY_RUNS]
+    return [{phase: spent / attempt for phase, spent in seconds.items()} for seconds, attempt in rows]

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import actions, grants
 from accounts.models import GrantPurpose, KeyGrant
 from mail.queries import account_figures
-from pipeline import runs, tasks
+from pipeline import jobs, runs, tasks
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, JobEvent, PipelineJob
 from tests.conftest import Mailbox
@@ -109,18 +109,19 @@ def test_a_lapsed_run_is_freed_and_its_zombie_may_not_write(anna, mailbox, accou
     mailbox.append(mail("one"))
     run = run_of(broker.enqueue_fetch_job(anna.user, account, keys=keys))
     zombie = runs.claim(run.pk)
-    assert runs.free_lapsed() == []
+    runs.free_lapsed()
+    runs.hold(zombie)
     AccountRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    assert runs.free_lapsed() == [run.pk]
+    runs.free_lapsed()
     with pytest.raises(runs.LeaseLost):
         runs.hold(zombie)
     broker.execute_fetch_job(run.pk)
     with pytest.raises(runs.LeaseLost):
-        runs.finish(zombie, "failed", "bug")
+        runs.fail(zombie, "bug", None)
     run.refresh_from_db()
     assert (run.status, run.fence, run.attempt) == ("success", 2, 2)
     arrows = JobEvent.objects.filter(run=run).order_by("id").values_list("arrow", flat=True)
-    assert list(arrows) == ["created", "claimed", "lapsed", "claimed", "success"]
+    assert list(arrows) == ["created", "claimed", "lapsed", "claimed", "succeeded"]
 
 
 def test_a_zombie_that_wakes_in_the_middle_stores_nothing(anna, mailbox, account, keys, monkeypatch):
@@ -162,11 +163,14 @@ def test_a_released_run_is_free_at_once(anna, account):
 
 
 def test_a_job_ends_as_its_runs_did():
-    assert runs.job_end(["success", "success"]) == "success"
-    assert runs.job_end(["success", "failed"]) == "partial_failure"
-    assert runs.job_end(["success", "skipped"]) == "partial_failure"
-    assert runs.job_end(["failed", "skipped"]) == "failed"
-    assert runs.job_end([]) == "failed"
+    success, failed = ("success", ""), ("failed", "timeout")
+    no_key, paused = ("skipped", "no_key"), ("skipped", "paused")
+    assert jobs.job_end([success, success]) == "success"
+    assert jobs.job_end([success, failed]) == "partial_failure"
+    assert jobs.job_end([success, no_key]) == "partial_failure"
+    assert jobs.job_end([failed, no_key]) == "failed"
+    assert jobs.job_end([success, paused]) == jobs.job_end([paused]) == "success"
+    assert jobs.job_end([failed, paused]) == jobs.job_end([]) == "failed"
 
 
 def test_health_and_performance_count_failures_too(anna, mailbox, account, sync):
@@ -234,7 +238,7 @@ def test_a_run_that_cannot_be_ended_puts_no_words_into_the_log(
 
     mailbox.server.set_password(mailbox.login, "another one")
     run = run_of(broker.enqueue_fetch_job(anna.user, account, keys=keys))
-    monkeypatch.setattr(runs, "finish", locked)
+    monkeypatch.setattr(runs, "fail", locked)
     with pytest.raises(OperationalError) as raised:
         broker.execute_fetch_job(run.pk)
     logging.getLogger("huey").error("as huey does", exc_info=raised.value)
@@ -288,12 +292,16 @@ def test_a_run_whose_process_has_died_on_this_machine_is_freed_at_once(anna, acc
 
     run = run_of(broker.enqueue_fetch_job(anna.user, account))
     runs.claim(run.pk)
-    assert runs.free_lapsed() == []
     dead = subprocess.Popen(["true"])
     dead.wait()
-    for owner, freed in ((f"elsewhere:pid:[1]:{dead.pid}", []), (f"{runs._machine()}:{dead.pid}", [run.pk])):
+    for owner, status in (
+        (runs.this_process(), "running"),
+        (f"elsewhere:pid:[1]:{dead.pid}", "running"),
+        (f"{runs._machine()}:{dead.pid}", "pending"),
+    ):
         AccountRun.objects.update(owner=owner)
-        assert runs.free_lapsed() == freed
+        runs.free_lapsed()
+        assert AccountRun.objects.get().status == status
 
 
 def test_removing_an_account_ends_the_jobs_that_waited_for_it(anna, account, keys):

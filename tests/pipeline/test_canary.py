@@ -127,7 +127,10 @@ def test_no_secret_is_left_in_any_file_or_line(trouble, status, house, box, cana
 def test_the_search_finds_what_is_planted_in_the_database(house, canaries):
     database = sqlite3.connect(house.home / "var" / "mailhelper.sqlite3")
     planted = base64.b64encode(b"x" + canaries["body"].encode()).decode()
-    database.execute("INSERT INTO accounts_remotehost VALUES (1, x'00', 1, ?, NULL, NULL)", (f'"{planted}"',))
+    database.execute(
+        "INSERT INTO accounts_remotehost (host_key, failures, failed_probes) VALUES (x'00', ?, 0)",
+        (f'"{planted}"',),
+    )
     database.commit()
     text = b"".join(path.read_bytes() for path in (house.home / "var").rglob("*") if path.is_file())
     assert found(canaries, text) == {"body"}

@@ -73,14 +73,17 @@ class Command(Door):
                     for user, accounts in by_user.items()
                 ]
                 return foreground.follow(job_ids, watch)
-            jobs = [broker.claim_fetch_job(user, accounts, **limits) for user, accounts in by_user.items()]
+            limits["try_now"] = bool(options["account"])
+            jobs = [
+                broker.create_fetch_job_here(user, accounts, **limits) for user, accounts in by_user.items()
+            ]
             return work.execute(jobs, watch)
 
     def _stop(self, work, queued):
         if queued:
             said = "Not followed any more. The workers go on."
         else:
-            work.give_back()
+            work.stop()
             said = "Stopped. What was fetched is stored; the next sync goes on from there."
         self.stderr.write(said)
         self.stderr.flush()
