@@ -72,6 +72,15 @@ _BY_TYPE = {
         "The server lists a folder that it then refuses to open. The other folders were synced.",
         "Check your rights to that folder, or leave it out with --exclude.",
     ),
+    ErrorType.BUDGET: (
+        "Today's transfer budget of this account is used up; the provider would lock it for a day.",
+        "Nothing to do: fetching goes on tomorrow by itself if background sync is allowed.",
+    ),
+    ErrorType.BREAKER_OPEN: (
+        "The last fetches failed in a row, so this account rests and is tried again now and then.",
+        "Cure what its last error says, or fetch this account alone to try at once.",
+    ),
+    ErrorType.PAUSED: ("This account is paused.", "Fetch it alone, or end the pause."),
     ErrorType.QUOTA: ("The mailbox is over its quota.", "Free some space at the provider."),
     ErrorType.DISK_FULL: (
         "This machine's disk is full.",
@@ -93,6 +102,45 @@ _BY_TYPE = {
     ),
 }
 _UNKNOWN = ("Something failed that mailhelper has no name for.", f"Fetch again. {_NOTHING_LOST}")
+
+_BY_REASON = {
+    "web_login": (
+        "The provider wants you to sign in once in a web browser before mail programs may go on.",
+        "Sign in at the provider's web mail, confirm what it asks, then fetch again.",
+    ),
+    "app_password": (
+        "The provider takes no ordinary password from mail programs.",
+        "Make an app password at the provider and enter it: manage.py add_account … --replace.",
+    ),
+    "oauth2_only": (
+        "The provider takes only OAuth2 from mail programs, no passwords; mailhelper does not speak it yet.",
+        "This mailbox cannot be fetched until mailhelper supports OAuth2.",
+    ),
+    "imap_off": (
+        "IMAP is switched off for this mailbox.",
+        "Switch it on in the provider's web mail, under settings for mail programs; then fetch again.",
+    ),
+    "uidvalidity_changed": (
+        "A folder was made anew on the server while it was being fetched. The other folders were synced.",
+        f"Fetch again. {_NOTHING_LOST}",
+    ),
+    "no_mail_given": (
+        "The server counts mails but gives none of them.",
+        f"Fetch again later; if it stays, ask the provider. {_NOTHING_LOST}",
+    ),
+    "unreachable": (
+        "There is no way to the server from this machine.",
+        "Check this machine's internet connection; then fetch again.",
+    ),
+    "seal_broken": (
+        "A sealed value of this account does not open: it was changed or moved.",
+        "Restore the database from a backup, or enter the account again with --replace.",
+    ),
+    "worker_key": (
+        "This machine's worker key is not the one that this account's grant is sealed to.",
+        "Bring its file back, or run manage.py rotate_worker_key and give the grant anew.",
+    ),
+}
 
 GMAIL_ARCHIVE = (
     "Gmail keeps archived mail only in All Mail, which is not covered yet: "
@@ -127,10 +175,5 @@ def advise(error_type: str, facts: dict | None = None, phase: str = "") -> Advic
         )
     if error_type == ErrorType.BUG and "exception" in facts:
         sentence = f"mailhelper itself made a mistake: {facts['exception']} at {facts.get('where', '?')}."
-    if error_type == ErrorType.NO_KEY and facts.get("reason") == "seal_broken":
-        sentence = "A sealed value of this account does not open: it was changed or moved."
-        next_step = "Restore the database from a backup, or enter the account again with --replace."
-    if error_type == ErrorType.NO_KEY and facts.get("reason") == "worker_key":
-        sentence = "This machine's worker key is not the one that this account's grant is sealed to."
-        next_step = "Bring its file back, or run manage.py rotate_worker_key and give the grant anew."
+    sentence, next_step = _BY_REASON.get(facts.get("reason"), (sentence, next_step))
     return Advice(sentence, next_step)

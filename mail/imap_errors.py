@@ -1,5 +1,6 @@
 """What an IMAP, socket or TLS error is called here, by the evidence."""
 
+import errno
 import imaplib
 import re
 import ssl
@@ -34,6 +35,36 @@ _BY_RESPONSE_CODE = {
     "NOPERM": ErrorType.MAILBOX_GONE,
 }
 
+# What Gmail, Microsoft, Dovecot, Yahoo and others say where they send no code, or one that means less.
+_BY_WORDS = [
+    (
+        r"too many (simultaneous |concurrent |open )*connections|maximum number of connections"
+        r"|connection limit (reached|exceeded)",
+        ErrorType.TOO_MANY_CONNECTIONS,
+        {},
+    ),
+    (
+        r"suggested backoff time|throttl|bandwidth limit|authenticated but not connected|rate limit"
+        r"|too many (login|request|command|failed)",
+        ErrorType.THROTTLED,
+        {},
+    ),
+]
+_BY_WORDS_AT_LOGIN = [
+    (r"\[WEBALERT|web login required|via your web browser", ErrorType.NEEDS_REAUTH, {"reason": "web_login"}),
+    (r"application-specific password", ErrorType.INVALID_CREDENTIALS, {"reason": "app_password"}),
+    (r"basic ?auth", ErrorType.ACCOUNT_DISABLED, {"reason": "oauth2_only"}),
+    (
+        r"not enabled for imap|imap (access )?(is )?(disabled|not enabled)",
+        ErrorType.ACCOUNT_DISABLED,
+        {"reason": "imap_off"},
+    ),
+    (r"account (is |has been )?(blocked|locked|suspended|disabled)", ErrorType.ACCOUNT_DISABLED, {}),
+]
+_TEMPORARY = re.compile(r"temporar|server (busy|unavailable)|(system|internal|backend) error", re.I)
+_BACKOFF = re.compile(r"backoff time:? *(\d{1,9}) *milliseconds", re.I)
+_NO_WAY_THERE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
+
 # Said of one mail or one folder, they say nothing of the others.
 _OF_ONE_THING = ("UNAVAILABLE", "INUSE", "SERVERBUG")
 _ONE_THING = (ErrorType.UNFETCHABLE, ErrorType.MAILBOX_GONE)
@@ -54,10 +85,13 @@ def translated(error: Exception, login: bool, refused: ErrorType) -> SyncError:
             return SyncError(ErrorType.TLS_FAILED, words)
         case ConnectionRefusedError():
             return SyncError(ErrorType.CONNECTION_REFUSED, words)
+        case OSError() if error.errno in _NO_WAY_THERE:
+            return SyncError(ErrorType.CONNECTION_REFUSED, words, reason="unreachable")
         case ConnectionError() | OSError():
             return SyncError(ErrorType.CONNECTION_RESET, words)
         case imaplib.IMAP4.error():
-            return SyncError(_by_words(words, error, login, refused), words)
+            error_type, facts = _by_words(words, error, login, refused)
+            return SyncError(error_type, words, **facts)
     return SyncError(ErrorType.PROTOCOL_ERROR, words, exception=type(error).__name__)
 
 
@@ -65,7 +99,20 @@ def _is_farewell(words: str, error: Exception) -> bool:
     return "* BYE" in words or isinstance(error, imaplib.IMAP4.abort)
 
 
-def _by_words(words: str, error: Exception, login: bool, refused: ErrorType) -> ErrorType:
+def _by_words(words: str, error: Exception, login: bool, refused: ErrorType) -> tuple[ErrorType, dict]:
+    for pattern, error_type, facts in _BY_WORDS + (_BY_WORDS_AT_LOGIN if login else []):
+        if re.search(pattern, words, re.I):
+            return error_type, facts | _hint(words)
+    return _by_code(words, error, login, refused), {}
+
+
+def _hint(words: str) -> dict[str, float]:
+    """For how long the server asks us to stay away."""
+    found = _BACKOFF.search(words)
+    return {"backoff_seconds": int(found[1]) / 1000} if found else {}
+
+
+def _by_code(words: str, error: Exception, login: bool, refused: ErrorType) -> ErrorType:
     code = _RESPONSE_CODE.search(words)
     if code and code[1] in _OF_ONE_THING and refused in _ONE_THING and not _is_farewell(words, error):
         return refused
@@ -75,6 +122,8 @@ def _by_words(words: str, error: Exception, login: bool, refused: ErrorType) -> 
         return ErrorType.TEMPORARILY_UNAVAILABLE
     if isinstance(error, imaplib.IMAP4.abort):
         return ErrorType.CONNECTION_RESET
+    if login and _TEMPORARY.search(words):
+        return ErrorType.TEMPORARILY_UNAVAILABLE
     if login:
         return ErrorType.PROTOCOL_ERROR if "command error: BAD" in words else ErrorType.AUTH_FAILED
     return refused
