@@ -100,6 +100,7 @@ class Session:
     def __init__(self, server: ScriptedImap, rfile, wfile):
         self.server, self._rfile, self._wfile = server, rfile, wfile
         self.box = Box()
+        self.asked: list[bytes] = []  # for scripts
 
     def say(self, *lines: bytes) -> None:
         for line in lines:

@@ -1,0 +1,392 @@
+"""What follows a failure: a retry in the same run, a later run of its own, a breaker that opens."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+from accounts import actions, grants
+from accounts.models import GrantPurpose, MailAccount, RemoteHost
+from diagnostics import health
+from pipeline import gate, runs, scheduler, tasks
+from pipeline.breaker import State
+from pipeline.broker import PipelineBroker
+from pipeline.models import AccountRun, PipelineJob
+from tests.conftest import Mailbox
+from tests.pipeline.test_errors import drop, say
+from tests.pipeline.test_sync import mail
+from tests.servers.ports import free_port
+from tests.servers.scripted import ScriptedImap
+
+pytestmark = pytest.mark.django_db
+broker = PipelineBroker()
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def clock():
+    with time_machine.travel(datetime(2026, 3, 1, 12, tzinfo=UTC)) as clock:
+        yield clock
+
+
+@pytest.fixture(autouse=True)
+def rings(monkeypatch):
+    """The rings that reached huey, with the time they are for."""
+    heard = []
+    monkeypatch.setattr(tasks, "enqueue", lambda task: heard.append((task.args[0], task.eta)))
+    return heard
+
+
+@pytest.fixture
+def scripted():
+    with ScriptedImap() as server:
+        yield server
+
+
+@pytest.fixture
+def scripted_account(connect, scripted):
+    return connect(Mailbox(scripted), security="none")
+
+
+@pytest.fixture
+def granted(anna):
+    """Background sync: granted(account)."""
+
+    def granted(account):
+        key = actions.account_key(account, anna.user_key)
+        grants.grant(account, key, GrantPurpose.BACKGROUND)
+        return account
+
+    return granted
+
+
+def attempt(account, **asked) -> AccountRun:
+    """One attempt of a run asked for now: the workers' part, without their queue."""
+    job_id = broker.enqueue_fetch_job(account.user, account, **asked)
+    run = AccountRun.objects.get(jobs=job_id)
+    tasks.run.call_local(str(run.pk))
+    run.refresh_from_db()
+    return run
+
+
+def test_a_failure_that_may_heal_waits_in_the_same_run_and_then_succeeds(
+    scripted, scripted_account, granted, clock, rings
+):
+    scripted.scripts["LIST"] = drop
+    run = attempt(granted(scripted_account))
+    assert (run.status, run.error_type, run.retries) == ("pending", "connection_reset", 1)
+    assert 0.7 < (run.run_after - datetime.now(UTC)).total_seconds() <= 1.25
+    assert PipelineJob.objects.get().status == "retrying"
+    assert rings[-1] == (str(run.pk), run.run_after.replace(tzinfo=None))
+    assert runs.claim(run.pk) is None
+    del scripted.scripts["LIST"]
+    clock.shift(2)
+    tasks.run.call_local(str(run.pk))
+    run.refresh_from_db()
+    assert (run.status, run.error_type, run.attempt) == ("success", "", 2)
+    assert PipelineJob.objects.get().status == "success"
+
+
+def test_after_three_retries_the_run_ends_failed(scripted, scripted_account, granted, clock):
+    scripted.scripts["LIST"] = drop
+    run = attempt(granted(scripted_account))
+    for retries in (1, 2, 3):
+        assert (run.status, run.retries) == ("pending", retries)
+        clock.shift(6)
+        tasks.run.call_local(str(run.pk))
+        run.refresh_from_db()
+    assert (run.status, run.error_type, run.attempt) == ("failed", "connection_reset", 4)
+    assert PipelineJob.objects.get().status == "failed"
+
+
+def test_the_retry_is_in_the_rows_when_the_ring_is_lost(scripted, scripted_account, granted, clock, rings):
+    scripted.scripts["LIST"] = drop
+    run = attempt(granted(scripted_account))
+    rings.clear()
+    clock.shift(MINUTE)
+    tasks.wake()
+    assert [ring[0] for ring in rings] == [str(run.pk)]
+
+
+def test_a_retry_that_does_not_fit_into_the_runs_time_is_not_made(scripted, scripted_account, granted, clock):
+    scripted.scripts["LIST"] = drop
+    run = attempt(granted(scripted_account), timeout_seconds=3)
+    clock.shift(1.5)
+    tasks.run.call_local(str(run.pk))
+    run.refresh_from_db()
+    assert (run.status, run.attempt) == ("failed", 2)
+
+
+def test_try_now_does_not_wait_for_a_retrys_time(scripted, scripted_account, granted):
+    scripted.scripts["LIST"] = drop
+    waiting = attempt(granted(scripted_account))
+    del scripted.scripts["LIST"]
+    run = attempt(scripted_account)
+    assert (run.pk, run.status) == (waiting.pk, "success")
+    assert PipelineJob.objects.filter(status="success").count() == 2
+
+
+def test_fetch_all_leaves_a_retrys_waiting_time_alone(anna, scripted, scripted_account, granted):
+    scripted.scripts["LIST"] = say(b"TAG NO Request is throttled. Suggested Backoff Time: 90000 milliseconds")
+    waiting = attempt(granted(scripted_account), timeout_seconds=None)
+    broker.enqueue_fetch_job(anna.user)
+    assert runs.claim(waiting.pk) is None
+
+
+def test_a_stored_batch_gives_new_retries(scripted, scripted_account, granted, clock, monkeypatch):
+    monkeypatch.setattr("mail.fetch.BATCH_MAILS", 1)
+    monkeypatch.setattr("mail.fetch.MAX_RECONNECTS", 0)
+    for number in range(6):
+        scripted.append("", "INBOX", mail(str(number)))
+
+    def drop_after_one(session, tag, rest):
+        if b"BODY" in rest and any(b"BODY" in line for line in session.asked):
+            drop(session, tag, rest)
+        session.asked.append(rest)
+        return False
+
+    scripted.scripts["FETCH"] = drop_after_one
+    run = attempt(granted(scripted_account))
+    for _ in range(6):
+        clock.shift(6)
+        tasks.run.call_local(str(run.pk))
+    run.refresh_from_db()
+    assert (run.status, run.emails_fetched, run.attempt) == ("success", 6, 6)
+
+
+def test_a_servers_hint_is_kept_to(scripted, scripted_account, granted):
+    scripted.scripts["LOGIN"] = say(
+        b"TAG BAD Request is throttled. Suggested Backoff Time: 299904 milliseconds"
+    )
+    run = attempt(granted(scripted_account), timeout_seconds=None)
+    assert (run.status, run.error_type) == ("pending", "throttled")
+    assert 299 < (run.run_after - datetime.now(UTC)).total_seconds() < 300
+
+
+def test_a_hint_that_does_not_fit_moves_the_next_scheduled_run(scripted, scripted_account, granted, clock):
+    scripted.scripts["LOGIN"] = say(
+        b"TAG NO Request is throttled. Suggested Backoff Time: 3000000 milliseconds"
+    )
+    run = attempt(granted(scripted_account))
+    assert run.status == "failed" and 49 * MINUTE < run.retry_at - run.ended_at <= 50 * MINUTE
+    scripted.scripts.clear()
+    clock.shift(49 * MINUTE)
+    assert scheduler.start_due() == []
+    clock.shift(2 * MINUTE)
+    assert len(scheduler.start_due()) == 1
+
+
+def test_a_bug_is_shown_at_once_and_never_retried(scripted, scripted_account, granted, monkeypatch):
+    def broken(*args):
+        return len(None)
+
+    monkeypatch.setattr("pipeline.runner.take_stock", broken)
+    run = attempt(granted(scripted_account))
+    assert (run.status, run.error_type, run.attempt) == ("failed", "bug", 1)
+    assert run.error_facts["exception"] == "TypeError"
+    assert "TypeError" in broker.get_account_health(scripted_account.user)[0].last_run.error
+
+
+# A refused password
+
+
+def test_a_refused_password_is_confirmed_by_the_tick_after_ten_minutes(
+    anna, mailbox, connect, granted, clock
+):
+    account = granted(connect(mailbox, secret="something else"))
+    run = attempt(account)
+    assert (run.status, run.error_type) == ("failed", "invalid_credentials")
+    assert timedelta(0) <= run.ended_at - (run.retry_at - 10 * MINUTE) < timedelta(seconds=1)
+    assert broker.get_account_health(anna.user)[0].status == "degraded"
+    clock.shift(9 * MINUTE)
+    assert scheduler.start_due() == []
+    clock.shift(2 * MINUTE)
+    [probe] = scheduler.start_due()
+    assert probe.pk != run.pk
+    tasks.run.call_local(str(probe.pk))
+    report = broker.get_account_health(anna.user)[0]
+    assert (report.status, report.reason) == ("broken", "invalid_credentials")
+    assert gate.of_account(account).state(datetime.now(UTC)) == State.OPEN
+    clock.shift(10 * MINUTE)
+    assert scheduler.start_due() == []
+
+
+def test_a_refused_password_without_a_grant_is_not_tried_by_itself(mailbox, connect, sync, clock):
+    assert sync(connect(mailbox, secret="something else")).status == "failed"
+    clock.shift(HOUR)
+    assert scheduler.start_due() == []
+
+
+def test_an_impatient_person_does_not_confirm_a_refusal(anna, mailbox, connect, granted, clock):
+    account = granted(connect(mailbox, secret="something else"))
+    first = attempt(account)
+    clock.shift(MINUTE)
+    second = attempt(account)
+    assert abs(second.retry_at - first.retry_at) < timedelta(seconds=5)
+    assert broker.get_account_health(anna.user)[0].status == "degraded"
+
+
+def test_new_credentials_close_the_breaker_at_once(anna, mailbox, connect, granted, clock):
+    account = granted(connect(mailbox, secret="something else"))
+    attempt(account)
+    clock.shift(11 * MINUTE)
+    attempt(account)
+    assert broker.get_account_health(anna.user)[0].status == "broken"
+    details = actions.connection_of(account, actions.account_key(account, anna.user_key))
+    right = actions.replace(details, secret=mailbox.password)
+    rules = actions.FolderRules()
+    clock.shift(1)
+    actions.replace_connection(account, anna.user_key, account.port, account.security, right, rules)
+    assert broker.get_account_health(anna.user)[0].status == "healthy"
+    [run] = scheduler.start_due()
+    tasks.run.call_local(str(run.pk))
+    run.refresh_from_db()
+    assert run.status == "success"
+
+
+# The circuit breaker
+
+
+def fail_runs(account, count, clock, gap=MINUTE):
+    for _ in range(count):
+        run = attempt(account)
+        while run.status == "pending":
+            clock.shift(6)
+            tasks.run.call_local(str(run.pk))
+            run.refresh_from_db()
+        clock.shift(gap)
+    return run
+
+
+@pytest.fixture
+def failing(scripted, scripted_account, granted):
+    scripted.scripts["EXAMINE"] = drop  # after login: the account's own trouble
+    return granted(scripted_account)
+
+
+def test_five_failed_runs_open_the_accounts_breaker(anna, failing, clock):
+    fail_runs(failing, 4, clock)
+    assert broker.get_account_health(anna.user)[0].status == "degraded"
+    last = fail_runs(failing, 1, clock)
+    report = broker.get_account_health(anna.user)[0]
+    assert (report.status, report.reason) == ("broken", "connection_reset")
+    assert last.retry_at == report.probe_at
+    assert not RemoteHost.objects.get().failures
+
+
+def test_fetch_all_leaves_an_open_breaker_alone_and_one_accounts_button_tries(anna, failing, scripted, clock):
+    fail_runs(failing, 5, clock)
+    scripted.commands.clear()
+    job_id = broker.enqueue_fetch_job(anna.user)
+    run = AccountRun.objects.get(jobs=job_id)
+    tasks.run.call_local(str(run.pk))
+    report = broker.get_job_status(job_id)
+    assert (report.status, report.runs[0].status, report.runs[0].error_type) == (
+        "failed",
+        "skipped",
+        "breaker_open",
+    )
+    assert report.runs[0].retry_at and not scripted.commands
+    scripted.scripts.clear()
+    assert attempt(failing).status == "success"
+    assert broker.get_account_health(anna.user)[0].status == "healthy"
+
+
+def test_the_tick_probes_an_open_breaker_slower_each_time(failing, clock):
+    fail_runs(failing, 5, clock)
+    for wait in (15, 30, 60):
+        facts = health.facts_of(failing)
+        assert facts.probe_at - facts.last_failure_at == wait * MINUTE
+        clock.move_to(facts.probe_at - timedelta(seconds=1))
+        assert scheduler.start_due() == []
+        clock.move_to(facts.probe_at)
+        [probe] = scheduler.start_due()
+        for _ in range(4):
+            tasks.run.call_local(str(probe.pk))
+            clock.shift(6)
+
+
+def test_a_persons_failed_attempt_does_not_slow_the_probes(failing, clock):
+    fail_runs(failing, 5, clock)
+    before = health.facts_of(failing).probe_at
+    fail_runs(failing, 3, clock)
+    assert health.facts_of(failing).probe_at == before
+
+
+def test_a_folder_that_refuses_to_open_is_no_reason_to_rest(scripted, scripted_account, granted, clock):
+    scripted.create("", "Odd")
+    scripted.scripts["EXAMINE"] = lambda session, tag, rest: (
+        b"Odd" in rest and say(b"TAG NO [NOPERM] no")(session, tag, rest)
+    )
+    fail_runs(granted(scripted_account), 6, clock)
+    assert gate.of_account(scripted_account).opened_at is None
+
+
+def test_an_outage_of_a_server_costs_one_probe_and_not_one_per_account(
+    anna, dovecot, connect, granted, clock
+):
+    port = free_port()
+    accounts = [granted(connect(Mailbox(dovecot), name=f"box {n}", port=port)) for n in range(6)]
+    for account in accounts[:5]:
+        fail_runs(account, 1, clock)
+    assert gate.breaker_of(RemoteHost.objects.get()).state(datetime.now(UTC)) == State.OPEN
+    assert all(gate.of_account(account).opened_at is None for account in accounts)
+    MailAccount.objects.update(next_due=datetime.now(UTC))
+    assert scheduler.start_due() == []
+    broker.enqueue_fetch_job(anna.user)
+    for run in AccountRun.objects.filter(status="pending"):
+        tasks.run.call_local(str(run.pk))
+    assert AccountRun.objects.filter(error_type="breaker_open", status="skipped").count() == 6
+    clock.move_to(RemoteHost.objects.get().probe_at)
+    [probe] = scheduler.start_due()
+    tasks.run.call_local(str(probe.pk))
+    assert AccountRun.objects.get(pk=probe.pk).attempt == 1
+    assert scheduler.start_due() == []
+
+
+def test_one_account_that_fails_alone_does_not_stop_its_neighbours(dovecot, connect, granted, clock, mailbox):
+    granted(connect(mailbox, name="well"))
+    ill = granted(connect(Mailbox(dovecot), name="ill"))
+    for _ in range(6):
+        run = AccountRun(account=ill, phase="connect", kind="fetch")
+        gate.note_failure(run, datetime.now(UTC), "timeout", None)
+        clock.shift(MINUTE)
+    host = RemoteHost.objects.get()
+    assert gate.breaker_of(host).state(datetime.now(UTC)) == State.CLOSED
+    assert gate.of_account(ill).state(datetime.now(UTC)) == State.OPEN
+
+
+def test_a_success_forgets_failures(scripted, failing, clock):
+    fail_runs(failing, 4, clock)
+    scripted.scripts.clear()
+    assert attempt(failing).status == "success"
+    scripted.scripts["EXAMINE"] = drop
+    fail_runs(failing, 4, clock)
+    assert gate.of_account(failing).opened_at is None
+
+
+# Workers that vanish
+
+
+def test_three_lapses_without_a_stored_batch_lose_the_run(anna, account, granted, clock):
+    run = AccountRun.objects.get(jobs=broker.enqueue_fetch_job(anna.user, granted(account)))
+    for status in ("pending", "pending", "failed"):
+        runs.claim(run.pk)
+        clock.shift(61)
+        runs.free_lapsed()
+        run.refresh_from_db()
+        assert run.status == status
+    assert run.error_type == "worker_lost"
+    report = broker.get_job_status(PipelineJob.objects.get().pk)
+    assert report.status == "failed" and report.runs[0].next_step
+
+
+def test_a_stored_batch_forgets_lapses(anna, mailbox, account, granted, clock):
+    run = AccountRun.objects.get(jobs=broker.enqueue_fetch_job(anna.user, granted(account)))
+    for _ in range(4):
+        claim = runs.claim(run.pk)
+        runs.hold(claim, lapses=0)  # as a checkpoint does
+        clock.shift(61)
+        runs.free_lapsed()
+    run.refresh_from_db()
+    assert run.status == "pending"
