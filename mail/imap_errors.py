@@ -118,12 +118,19 @@ def _by_code(words: str, error: Exception, login: bool, refused: ErrorType) -> E
         return refused
     if code and code[1] in _BY_RESPONSE_CODE:
         return _BY_RESPONSE_CODE[code[1]]
+    if isinstance(error, imaplib.IMAP4.abort):
+        return _by_abort(words)
     if "* BYE" in words:
         return ErrorType.TEMPORARILY_UNAVAILABLE
-    if isinstance(error, imaplib.IMAP4.abort):
-        return ErrorType.CONNECTION_RESET
     if login and _TEMPORARY.search(words):
         return ErrorType.TEMPORARILY_UNAVAILABLE
     if login:
         return ErrorType.PROTOCOL_ERROR if "command error: BAD" in words else ErrorType.AUTH_FAILED
     return refused
+
+
+def _by_abort(words: str) -> ErrorType:
+    """imaplib aborts at a lost socket, at an answer out of place, and at BYE, whose words it passes on."""
+    if "socket error" in words:
+        return ErrorType.CONNECTION_RESET
+    return ErrorType.PROTOCOL_ERROR if "unexpected" in words else ErrorType.TEMPORARILY_UNAVAILABLE

@@ -201,7 +201,10 @@ class Session:
 
 
 def _name(quoted: bytes) -> bytes:
-    return quoted.strip().strip(b'"').replace(b'\\"', b'"').replace(b"\\\\", b"\\")
+    name = quoted.strip()
+    if name.startswith(b'"'):
+        name = name[1:-1]
+    return name.replace(b'\\"', b'"').replace(b"\\\\", b"\\")
 
 
 def _wanted(uid_set: bytes, uid: int) -> bool:
