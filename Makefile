@@ -8,7 +8,7 @@ DEMO_NEEDS := $(VENV)/.demo-needs
 TEST_NEEDS := $(VENV)/.test-needs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench lint clean
+.PHONY: help demo run test chaos bench lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,14 +20,19 @@ run: $(RUN_NEEDS)  ## web pages and worker on this machine, data in var/ (ARGS='
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py serve $(ARGS)
 
-test: $(TEST_NEEDS)  ## every test, nothing skipped (ARGS=tests/mail runs a part)
-	@bash tests/servers/install_dovecot.sh
+test: $(TEST_NEEDS)  ## every test, on both engines, nothing skipped (ARGS=tests/mail runs a part)
+	@bash tests/servers/install_servers.sh
 	@$(BIN)/ruff check .
 	@$(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
 	@$(BIN)/python -m pytest -n 2 -q $(ARGS)
+	@$(BIN)/python -m tests.on_servers -n 2 -q $(ARGS)
+
+chaos: $(TEST_NEEDS)  ## kill workers at random and account for every mail (ARGS=500 kills on each engine)
+	@bash tests/servers/install_servers.sh
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(TEST_NEEDS)  ## a first sync beside mbsync's (ARGS=20000 for that many mails)
-	@bash tests/servers/install_dovecot.sh
+	@bash tests/servers/install_servers.sh
 	@$(BIN)/python -m bench.first_sync $(ARGS)
 
 lint: $(TEST_NEEDS)  ## put the code into its style

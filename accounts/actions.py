@@ -5,6 +5,8 @@ import ssl
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
@@ -18,6 +20,8 @@ from accounts.errors import PasswordTooLong, SealBroken, UsageError, WrongPasswo
 from accounts.models import MailAccount, Security, User, Vault
 from accounts.providers import provider_of
 
+MINUTES_OF_A_DAY = 24 * 60
+MOST_MEGABYTES = 10**9
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -212,7 +216,47 @@ def replace_connection(
     _check_connection(security, connection)
     _describe(account, account_key(account, user_key), port, security, connection, rules)
     account.connection_changed_at = account.next_due = timezone.now()
-    account.save()
+    described = ("port", "security", "provider", "host_key", "sealed_connection", "sealed_folder_rules")
+    account.save(update_fields=[*described, "connection_changed_at", "next_due"])
+
+
+def set_schedule(account: MailAccount, interval_minutes: int | None, fixed_times: Iterable[str]) -> None:
+    """Sync at an interval or, if given, at fixed times of day ("09:00"). Raises UsageError."""
+    minutes = account.interval_minutes if interval_minutes is None else interval_minutes
+    if not 1 <= minutes <= MINUTES_OF_A_DAY:
+        raise UsageError(f"An interval is from 1 to {MINUTES_OF_A_DAY} minutes.")
+    account.interval_minutes, account.fixed_times = minutes, sorted({_time_of_day(at) for at in fixed_times})
+    account.next_due = None  # the tick gives it its place in line
+    account.save(update_fields=["interval_minutes", "fixed_times", "next_due"])
+
+
+def _time_of_day(text: str) -> str:
+    try:
+        return datetime.strptime(text.strip(), "%H:%M").strftime("%H:%M")
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a time of day, such as 09:00.") from error
+
+
+def set_enabled(account: MailAccount, enabled: bool) -> None:
+    """Paused accounts are synced neither by themselves nor by "fetch all"."""
+    account.enabled = enabled
+    account.save(update_fields=["enabled"])
+
+
+def set_daily_budget(account: MailAccount, megabytes: int) -> None:
+    """0 is without limit. Raises UsageError."""
+    if not 0 <= megabytes <= MOST_MEGABYTES:
+        raise UsageError(f"A budget is from 0 to {MOST_MEGABYTES} megabytes a day.")
+    account.daily_budget_bytes = megabytes * 1_000_000
+    account.save(update_fields=["daily_budget_bytes"])
+
+
+def set_time_zone(user: User, name: str) -> None:
+    """Raises UsageError for a zone that does not exist."""
+    if name not in available_timezones():
+        raise UsageError(f"{name!r} is not a time zone, such as Europe/Berlin.")
+    user.time_zone = name
+    user.save(update_fields=["time_zone"])
 
 
 def _clean_label(label: str) -> str:

@@ -150,3 +150,6 @@ class ImapSession:
                 named = SyncError(ErrorType.TIMEOUT, str(error))
             self._confused = named.error_type != refused or refused == ErrorType.PROTOCOL_ERROR
             raise named from error
+        except BaseException:  # somebody wants us to stop in the middle of an answer
+            self._confused = True
+            raise

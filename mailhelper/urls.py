@@ -7,6 +7,7 @@ urlpatterns = [
     path("", pipeline.overview, name="overview"),
     path("panel/", pipeline.panel, name="panel"),
     path("fetch/", pipeline.fetch_all, name="fetch_all"),
+    path("stop/", pipeline.stop_all, name="stop_all"),
     path("accounts/<uuid:account_id>/fetch/", pipeline.fetch_account, name="fetch_account"),
     path("sign-in/", accounts.sign_in, name="sign_in"),
     path("unlock/", accounts.unlock, name="unlock"),

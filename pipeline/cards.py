@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Q
@@ -12,14 +13,15 @@ from accounts.models import MailAccount
 from mail.queries import AccountFigures, account_figures
 from pipeline.broker import PipelineBroker
 from pipeline.console import PATIENCE, PHASE_WORDS, megabytes
-from pipeline.models import AccountRun, RunStatus
-from pipeline.queries import HealthReport
+from pipeline.models import RunStatus
+from pipeline.queries import HealthReport, a_worker_ticks, next_try
 
 NEEDS_A_PERSON = ("failed", "skipped", "unexplained", "stuck")
 WORDS = {
     "new": "New",
     "syncing": "Syncing",
     "stuck": "Waiting",
+    "retrying": "Retrying",
     "ok": "OK",
     "unexplained": "Check",
     "failed": "Failed",
@@ -42,6 +44,7 @@ class Card:
     figures: AccountFigures
     notice: str
     stuck: bool
+    next_try: datetime | None
 
     @property
     def run(self):
@@ -52,6 +55,8 @@ class Card:
         """What the badge shows, as a key of WORDS."""
         if self.run is None:
             return "new"
+        if self.run.retrying:
+            return "retrying"
         if self.run.active:
             return "stuck" if self.stuck else "syncing"
         if self.run.status != RunStatus.SUCCESS:
@@ -68,12 +73,14 @@ class Card:
             return NO_WORKER
         if self.state == "unexplained":
             return unexplained(self.figures.unexplained)
+        if self.state == "retrying":
+            return Advice(self.run.error, f"It is tried again at {self.run.run_after:%H:%M:%S} UTC.")
         return Advice(self.run.error, self.run.next_step) if self.state in NEEDS_A_PERSON else None
 
     @property
     def doing(self) -> str:
         if self.run.status == RunStatus.PENDING:
-            return "Waiting for a worker"
+            return "Waiting for its turn"
         return PHASE_WORDS[self.run.phase].capitalize()
 
     @property
@@ -99,7 +106,14 @@ def overview_of(user) -> dict:
     reports = {report.account_id: report for report in PipelineBroker().get_account_health(user)}
     stuck = _stuck_accounts(user)
     cards = [
-        Card(account, reports[account.pk], account_figures(account), _notice(account), account.pk in stuck)
+        Card(
+            account,
+            reports[account.pk],
+            account_figures(account),
+            _notice(account),
+            account.pk in stuck,
+            next_try(account),
+        )
         for account in user.mail_accounts.all()
     ]
     return {
@@ -118,8 +132,8 @@ def overview_of(user) -> dict:
 def _stuck_accounts(user) -> set:
     """Accounts whose run no worker has taken up, or whose worker is gone."""
     now = timezone.now()
-    busy = AccountRun.objects.filter(status=RunStatus.RUNNING, lease_until__gt=now).exists()
-    waiting = Q(pk=None) if busy else Q(runs__status=RunStatus.PENDING, runs__run_after__lt=now - PATIENCE)
+    due = Q(runs__status=RunStatus.PENDING, runs__owner="", runs__run_after__lt=now - PATIENCE)
+    waiting = Q(pk=None) if a_worker_ticks() else due
     abandoned = Q(runs__status=RunStatus.RUNNING, runs__lease_until__lt=now - PATIENCE)
     return set(user.mail_accounts.filter(waiting | abandoned).values_list("pk", flat=True))
 

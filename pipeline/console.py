@@ -10,7 +10,7 @@ from rich.table import Column
 
 from accounts.advice import NO_WORKER
 from pipeline.models import RunStatus
-from pipeline.queries import JobReport, RunReport
+from pipeline.queries import JobReport, RunReport, a_worker_ticks
 
 PATIENCE = timedelta(seconds=15)
 MARKS = {RunStatus.SUCCESS: "✓", RunStatus.FAILED: "✗", RunStatus.SKIPPED: "–", RunStatus.CANCELLED: "–"}
@@ -36,8 +36,10 @@ def describe(run: RunReport) -> str:
         return f"{run.emails_fetched} mails, {megabytes(run.bytes_done)} in {run.duration:.1f} s"
     if not run.active:
         return run.error
+    if run.retrying:
+        return f"{run.error} Retry {run.retries} at {run.run_after:%H:%M:%S}."
     if run.status == RunStatus.PENDING:
-        return f"{NO_WORKER.sentence} {NO_WORKER.next_step}" if forgotten(run) else "waiting for a worker"
+        return f"{NO_WORKER.sentence} {NO_WORKER.next_step}" if forgotten(run) else "waiting for its turn"
     doing = PHASE_WORDS[run.phase]
     if run.mails_total:
         doing += f" {run.mails_done} of {run.mails_total} mails"
@@ -46,7 +48,9 @@ def describe(run: RunReport) -> str:
 
 
 def forgotten(run: RunReport) -> bool:
-    return run.status == RunStatus.PENDING and timezone.now() - run.created_at > PATIENCE
+    """Whether nobody takes a run up that is due."""
+    waits = run.is_due and not run.kept and timezone.now() - run.run_after > PATIENCE
+    return waits and not a_worker_ticks()
 
 
 def _text(template: str, style: str = "none", ratio: int | None = None) -> TextColumn:
@@ -114,7 +118,7 @@ class Lines:
     def __call__(self, reports: list[JobReport]) -> None:
         for run in (run for report in reports for run in report.runs):
             phase = run.phase if run.active and run.phase in ("connect", "folder_list") else ""
-            state = run.status, phase, forgotten(run)
+            state = run.status, phase, run.retries, forgotten(run)
             if self._said.get(run.run_id) != state:
                 self._said[run.run_id] = state
                 mark = MARKS.get(run.status)

@@ -10,7 +10,6 @@ from django.db import connections
 
 from pipeline import runs
 from pipeline.broker import JobHere, Keys, PipelineBroker
-from pipeline.models import RunStatus
 from pipeline.queries import JobReport, RunReport
 
 LOOK_SECONDS = 0.25
@@ -38,6 +37,7 @@ class Foreground:
         self._threads, self._keys = threads, keys
         self._jobs: list[JobHere] = []
         self._busy: dict[UUID, Future] = {}
+        self._tried: dict[UUID, float] = {}
         self._stopping = threading.Event()
         self._tended = time.monotonic()
 
@@ -57,20 +57,28 @@ class Foreground:
     def stop(self) -> None:
         """Cancel the jobs. Runs in execution are free at once; their threads find the lease lost."""
         self._stopping.set()
+        # On a connection of its own: the interrupt may have left ours in the middle of a transaction.
+        thread = threading.Thread(target=self._let_go)
+        thread.start()
+        thread.join()
+
+    def _let_go(self) -> None:
         for run_id in self._busy:
             runs.release_own(run_id)
         for job in self._jobs:
             PipelineBroker().cancel_job(job.job_id)
+        connections.close_all()
 
     def _start_pending(self, reports: list[RunReport]) -> None:
         """Also runs whose worker is gone, and those whose retry is due."""
         self._require_no_error()
         self._busy = {run_id: future for run_id, future in self._busy.items() if not future.done()}
-        for report in reports:
-            if len(self._busy) >= self._threads:
-                return
-            if report.status == RunStatus.PENDING and report.is_due and report.run_id not in self._busy:
-                self._busy[report.run_id] = self._pool.submit(self._run, report.run_id, report.account_id)
+        due = [report for report in reports if report.is_due and report.run_id not in self._busy]
+        # Those that wait for a connection must not keep the others from trying.
+        due.sort(key=lambda report: self._tried.get(report.run_id, 0))
+        for report in due[: self._threads - len(self._busy)]:
+            self._tried[report.run_id] = time.monotonic()
+            self._busy[report.run_id] = self._pool.submit(self._run, report.run_id, report.account_id)
 
     def _run(self, run_id: UUID, account_id: UUID) -> None:
         try:

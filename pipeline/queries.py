@@ -3,15 +3,18 @@
 import math
 import statistics
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.utils import timezone
 
+from accounts import grants
 from accounts.advice import advise
-from accounts.models import MailAccount, User
+from accounts.models import GrantPurpose, MailAccount, User
 from diagnostics import health
-from pipeline.models import RUN_ACTIVE, AccountRun, Phase, PipelineJob, RunStatus
+from pipeline.models import RUN_ACTIVE, AccountRun, Heartbeat, Phase, PipelineJob, RunStatus
+
+TICK_PATIENCE = timedelta(seconds=90)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class RunReport:
     error: str
     next_step: str
     retries: int
+    kept: bool
     run_after: datetime
     retry_at: datetime | None
     created_at: datetime
@@ -124,6 +128,7 @@ def run_report(run: AccountRun) -> RunReport:
         error=advice.sentence if advice else "",
         next_step=advice.next_step if advice else "",
         retries=run.retries,
+        kept=bool(run.owner),
         run_after=run.run_after,
         retry_at=run.retry_at,
         created_at=run.created_at,
@@ -169,6 +174,19 @@ def health_report(account: MailAccount) -> HealthReport:
         reason=assessed.reason,
         probe_at=facts.probe_at,
     )
+
+
+def a_worker_ticks() -> bool:
+    """Whether a worker's tick was heard of lately; each comes once a minute."""
+    return Heartbeat.objects.filter(name=Heartbeat.TICK, at__gt=timezone.now() - TICK_PATIENCE).exists()
+
+
+def next_try(account: MailAccount) -> datetime | None:
+    """When the tick will sync this account by itself; None if it will not."""
+    granted = grants.valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account=account).exists()
+    if not (granted and account.enabled):
+        return None
+    return health.facts_of(account).probe_at or account.next_due
 
 
 def is_new(account: MailAccount) -> bool:

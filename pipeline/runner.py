@@ -64,6 +64,7 @@ def _attempt(work: Work, account_key: bytes | None) -> Exception | None:
 
 def end(work: Work, error: Exception | None) -> None:
     """Put down how this attempt went: the run ends, or pauses until its next one. Raises LeaseLost."""
+    work.spend()
     match error:
         case None:
             runs.succeed(work.claim, work.max_mails, **work.facts())
@@ -81,7 +82,7 @@ def end(work: Work, error: Exception | None) -> None:
 
 def fail(work: Work, error: Exception) -> None:
     """Retry or end the run by the error's type; the words that came with it are sealed. Raises LeaseLost."""
-    error_type, facts = classify(error)
+    error_type, facts = _named(work, error)
     again = _next_try(work, error_type, facts)
     logger.warning("run %s: %s %s", work.run.pk, error_type, facts or "")
     known = {"error_facts": facts, "sealed_evidence": work.sealed_evidence(error), **work.facts()}
@@ -93,6 +94,14 @@ def fail(work: Work, error: Exception) -> None:
         runs.retry(work.claim, again.at, error_type, **known)
     else:
         runs.fail(work.claim, error_type, again.at if again else None, **known)
+
+
+def _named(work: Work, error: Exception) -> tuple[ErrorType, dict]:
+    """The error's type and facts; of a retry that only ran out of time, those of what it retried."""
+    error_type, facts = classify(error)
+    if error_type == ErrorType.TIMEOUT and work.deadline.passed() and work.run.retries:
+        return ErrorType(work.run.error_type), work.run.error_facts
+    return error_type, facts
 
 
 def _next_try(work: Work, error_type: ErrorType, facts: dict) -> retry.Again | None:

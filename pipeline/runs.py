@@ -298,9 +298,9 @@ def _free(run_id: UUID, owner: str, lease_until: datetime) -> bool:
         return False
 
 
-def waiting(limit: int, rung_before: timedelta = timedelta(0)) -> list[tuple[UUID, int]]:
+def waiting(limit: int, unanswered_for: timedelta = timedelta(0)) -> list[tuple[UUID, int]]:
     """Runs whose turn it is, with their priority: due, pending, nobody's."""
-    due = AccountRun.objects.filter(_claimable(), owner="", run_after__lte=timezone.now() - rung_before)
+    due = AccountRun.objects.filter(_claimable(), owner="", run_after__lte=timezone.now() - unanswered_for)
     return list(due.order_by("-priority", "run_after").values_list("pk", "priority")[:limit])
 
 

@@ -89,7 +89,7 @@ def tick() -> None:
 def beat() -> None:
     """The net under every ring: doubled, late or missing beats do no harm."""
     Heartbeat.objects.update_or_create(name=Heartbeat.TICK, defaults={"at": timezone.now()})
-    wake()
+    wake(unanswered_for=timedelta(0))
     for started in scheduler.start_due():
         ring(started.pk, started.priority)
 
@@ -118,9 +118,9 @@ def ring_after_commit(run: AccountRun) -> None:
     transaction.on_commit(lambda: ring(run.pk, run.priority))
 
 
-def wake() -> None:
+def wake(unanswered_for: timedelta = UNANSWERED) -> None:
     """Free the runs of workers that are gone, ring for all that wait, and end grants whose time is over."""
     freed = dict.fromkeys(runs.free_lapsed(), 0)
-    for run_id, priority in (freed | dict(runs.waiting(RINGS_AT_ONCE, rung_before=UNANSWERED))).items():
+    for run_id, priority in (freed | dict(runs.waiting(RINGS_AT_ONCE, unanswered_for))).items():
         ring(run_id, priority)
     grants.end_expired()

@@ -12,6 +12,7 @@ from accounts import actions, grants, unlocked
 from accounts.models import GrantPurpose, MailAccount
 from pipeline.broker import PipelineBroker
 from pipeline.cards import overview_of
+from pipeline.models import JOB_OPEN
 
 
 def signed_in(view):
@@ -53,6 +54,15 @@ def fetch_account(request, account_id):
     return _fetch(request, get_object_or_404(MailAccount, pk=account_id, user=request.user))
 
 
+@signed_in
+@require_POST
+def stop_all(request):
+    """Cancel what this person asked for; what was fetched stays."""
+    for job in request.user.jobs.filter(status__in=JOB_OPEN):
+        PipelineBroker().cancel_job(job.pk)
+    return _panel_or_overview(request)
+
+
 def _fetch(request, account: MailAccount | None):
     accounts = [account] if account else list(request.user.mail_accounts.filter(enabled=True))
     user_key = unlocked.user_key(request)
@@ -60,6 +70,10 @@ def _fetch(request, account: MailAccount | None):
         return _go(request, f"{reverse('unlock')}?next={reverse('overview')}")
     keys = actions.account_keys(accounts, user_key) if user_key else None
     PipelineBroker().enqueue_fetch_job(request.user, account, keys=keys, first_import_whole=True)
+    return _panel_or_overview(request)
+
+
+def _panel_or_overview(request):
     if not request.htmx:
         return redirect("overview")
     return render(request, "pipeline/_panel.html", overview_of(request.user))

@@ -1,5 +1,6 @@
 """Three people and a real Dovecot."""
 
+import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,26 @@ import pytest
 
 from tests.servers.certificates import make_ca
 from tests.servers.dovecot import Dovecot
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "engines: touches the engines by other ways than Django's fixtures")
+    config.addinivalue_line("markers", "once: knows the embedded engine only")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Under tests/on_servers.py, leave out what touches neither rows nor the queue; of the rest, the pages
+    (modules with "page" in their name), which stand on the same rows, and what is marked `once`.
+    """
+    if "MAILHELPER_TEST_DATABASE_URL" in os.environ:
+        config.hook.pytest_deselected(items=[item for item in items if not _runs_again(item)])
+        items[:] = [item for item in items if _runs_again(item)]
+
+
+def _runs_again(item) -> bool:
+    touches = {"engines", "django_db"} & {mark.name for mark in item.iter_markers()}
+    once = item.get_closest_marker("once") or "page" in item.path.name
+    return not once and (touches or "db" in item.fixturenames)
 
 
 @dataclass

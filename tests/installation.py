@@ -3,18 +3,49 @@
 import json
 import os
 import secrets
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psycopg2
+
+from tests.servers.postgres import create_database
+from tests.servers.redis import own_number
 
 BASE = Path(__file__).resolve().parent.parent
 
 
+def _connection(url: str):
+    if url.startswith("sqlite:///"):
+        return sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)
+    return psycopg2.connect(url)
+
+
+def engine_on(postgres_url: str, redis_url: str) -> dict[str, str]:
+    """A database and a queue for one installation on these servers."""
+    return {
+        "DATABASE_URL": create_database(postgres_url, f"house_{secrets.token_hex(6)}"),
+        "REDIS_URL": own_number(redis_url),
+    }
+
+
+def engine_of_this_run() -> dict[str, str]:
+    """The same on the servers of this test run; nothing when it tests the embedded engine."""
+    if "MAILHELPER_TEST_DATABASE_URL" not in os.environ:
+        return {}
+    return engine_on(os.environ["MAILHELPER_TEST_DATABASE_URL"], os.environ["MAILHELPER_TEST_REDIS_URL"])
+
+
 @dataclass
 class Installation:
+    """`engine` is its DATABASE_URL and REDIS_URL; without them it keeps rows and queue in its folder."""
+
     home: Path
     password: str = field(default_factory=lambda: f"{secrets.token_hex(8)} horse battery")
+    engine: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         self.manage("migrate", "--verbosity", "0")
@@ -28,7 +59,9 @@ class Installation:
             "MAILHELPER_WORKER_KEY_FILE": str(self.home / "keys" / "worker.key"),
             "MAILHELPER_PASSWORD": self.password,
             "DJANGO_SETTINGS_MODULE": "mailhelper.settings",
-        }
+            "DATABASE_URL": f"sqlite:///{self.home / 'var' / 'mailhelper.sqlite3'}",
+            "REDIS_URL": "",
+        } | self.engine
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
         return subprocess.Popen(
@@ -47,6 +80,13 @@ class Installation:
         out, err = process.communicate(timeout=300)
         assert process.returncode == status, f"{arguments}: {process.returncode}\n{out}\n{err}"
         return out + err
+
+    def rows(self, query: str) -> list[tuple]:
+        """What the database holds now."""
+        url = self.environment["DATABASE_URL"]
+        with closing(_connection(url)) as database, closing(database.cursor()) as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
 
     def json(self, *arguments: str, status: int = 0, **environment: str) -> dict:
         process = self.start(*arguments, "--json", **environment)

@@ -88,6 +88,7 @@ def test_the_session_row_holds_neither_the_user_key_nor_the_cookies_key(browser,
     assert anna.password.encode() not in session_row()
 
 
+@pytest.mark.once  # it reads SQLite's files
 @pytest.mark.django_db(transaction=True)
 def test_the_whole_database_holds_neither_the_user_key_nor_the_cookies_key(browser, anna):
     stored = database_files()

@@ -15,9 +15,9 @@ from pipeline import gate, jobs, runner, runs, tasks
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, PipelineJob
 from tests.conftest import Mailbox
-from tests.pipeline.test_errors import say
+from tests.pipeline.test_errors import hang, say
 from tests.pipeline.test_sync import mail
-from tests.servers.scripted import Hang, ScriptedImap
+from tests.servers.scripted import ScriptedImap
 
 pytestmark = pytest.mark.django_db
 broker = PipelineBroker()
@@ -244,6 +244,17 @@ def test_the_time_of_a_run_spans_its_attempts(scripted, scripted_account, ask):
     assert (run.status, run.error_type, run.attempt) == ("failed", "temporarily_unavailable", 2)
 
 
+def test_a_retry_that_runs_out_of_time_keeps_the_name_of_what_it_retried(scripted, scripted_account, ask):
+    scripted.scripts["LIST"] = say(b"TAG NO [UNAVAILABLE] later")
+    run = ask(scripted_account, timeout_seconds=30)
+    tasks.run.call_local(str(run.pk))
+    AccountRun.objects.update(run_after=timezone.now(), started_at=timezone.now() - timedelta(seconds=29.5))
+    scripted.scripts["LIST"] = hang
+    tasks.run.call_local(str(run.pk))
+    run.refresh_from_db()
+    assert (run.status, run.error_type) == ("failed", "temporarily_unavailable")
+
+
 def test_a_phase_that_takes_far_longer_than_it_ever_did_ends_with_timeout(
     scripted, scripted_account, sync, monkeypatch
 ):
@@ -351,9 +362,6 @@ def test_a_hanging_account_delays_no_other(anna, connect, scripted, mailbox, key
     """The second of three hangs until its time is over; the others end as if it were not there."""
     others = [connect(Mailbox(mailbox.server), name=name) for name in ("A", "C")]
     hanging = connect(Mailbox(scripted), name="B", security="none")
-
-    def hang(session, tag, rest):
-        raise Hang
 
     scripted.scripts["LIST"] = hang
     accounts = [others[0], hanging, others[1]]

@@ -182,7 +182,7 @@ def test_fetching_one_account_makes_a_job_and_leads_back(browser, account):
     response = browser.post(fetch_url(account))
     assert (response.status_code, response["Location"]) == (302, reverse("overview"))
     assert AccountRun.objects.get().account == account
-    assert "Waiting for a worker" in overview(browser)
+    assert "Waiting for its turn" in overview(browser)
 
 
 def test_fetching_all_makes_one_job_with_a_run_for_each_account(browser, connect, mailbox):
@@ -322,3 +322,47 @@ def test_an_unknown_page_says_so_in_the_sites_own_words(browser):
 
 def test_the_page_for_a_failure_needs_nothing_to_be_shown():
     assert "mailhelper made a mistake" in render_to_string("500.html")
+
+
+def test_a_retry_says_what_failed_and_when_it_is_tried_again(browser, account):
+    at = timezone.now() + timedelta(seconds=30)
+    AccountRun.objects.create(account=account, run_after=at, retries=1, error_type="connection_reset")
+    page = words(overview(browser))
+    assert "Retrying" in page and "broke off" in page
+    assert f"tried again at {at:%H:%M:%S}" in page
+
+
+def test_the_next_sync_is_shown_where_background_sync_is_allowed(browser, anna, account):
+    account.next_due = timezone.now() + timedelta(minutes=9)
+    account.save()
+    assert "Next sync by itself" not in overview(browser)
+    grants.grant(account, actions.account_key(account, anna.user_key), GrantPurpose.BACKGROUND)
+    assert "Next sync by itself" in overview(browser)
+
+
+def test_stop_ends_what_this_person_asked_for_and_nobody_elses(
+    browser, account, anna, bert, connect, mailbox
+):
+    others = connect(mailbox, owner=bert)
+    browser.post(fetch_url(account))
+    signed_in(Client(), bert).post(fetch_url(others))
+    assert browser.post(reverse("stop_all"))["Location"] == reverse("overview")
+    by_person = dict(AccountRun.objects.values_list("account__user__email", "status"))
+    assert by_person == {"anna@example.org": "cancelled", "bert@example.org": "pending"}
+    assert "Stopped" in overview(browser)
+
+
+def test_stopping_needs_somebody_signed_in(client):
+    assert client.post(reverse("stop_all")).status_code == 302
+    assert client.get(reverse("stop_all")).status_code in (302, 405)
+
+
+def test_a_first_import_from_the_page_has_no_limits_and_later_fetches_have(browser, account, sync):
+    browser.post(fetch_url(account))
+    run = AccountRun.objects.get()
+    assert (run.max_mails, run.timeout_seconds) == (None, None)
+    browser.post(reverse("stop_all"))
+    sync(account)
+    browser.post(fetch_url(account))
+    run = AccountRun.objects.latest("created_at")
+    assert (run.max_mails, run.timeout_seconds) == (100, 120)

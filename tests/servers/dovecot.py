@@ -386,7 +386,7 @@ class Dovecot:
 def _program(name: str) -> str:
     found = shutil.which(name, path=os.environ.get("PATH", "/usr/bin:/bin") + SYSTEM_FOLDERS)
     if found is None:
-        raise FileNotFoundError(f"{name} is missing; run tests/servers/install_dovecot.sh")
+        raise FileNotFoundError(f"{name} is missing; run tests/servers/install_servers.sh")
     if name == "dovecot":
         version = subprocess.check_output([found, "--version"], text=True).strip()
         if not version.startswith("2.3."):
