@@ -74,7 +74,7 @@ class Card:
         if self.state == "unexplained":
             return unexplained(self.figures.unexplained)
         if self.state == "retrying":
-            return Advice(self.run.error, f"It is tried again at {self.run.run_after:%H:%M:%S} UTC.")
+            return Advice(self.run.error, f"It is tried again in {self.run.seconds_to_go} s.")
         return Advice(self.run.error, self.run.next_step) if self.state in NEEDS_A_PERSON else None
 
     @property

@@ -37,7 +37,7 @@ def describe(run: RunReport) -> str:
     if not run.active:
         return run.error
     if run.retrying:
-        return f"{run.error} Retry {run.retries} at {run.run_after:%H:%M:%S}."
+        return f"{run.error} Retry {run.retries} in {run.seconds_to_go} s."
     if run.status == RunStatus.PENDING:
         return f"{NO_WORKER.sentence} {NO_WORKER.next_step}" if forgotten(run) else "waiting for its turn"
     doing = PHASE_WORDS[run.phase]
@@ -119,7 +119,8 @@ class Lines:
         for run in (run for report in reports for run in report.runs):
             phase = run.phase if run.active and run.phase in ("connect", "folder_list") else ""
             state = run.status, phase, run.retries, forgotten(run)
-            if self._said.get(run.run_id) != state:
+            waits_here = run.kept and not run.phase and run.active and not run.retrying
+            if self._said.get(run.run_id) != state and not waits_here:
                 self._said[run.run_id] = state
                 mark = MARKS.get(run.status)
                 self._write(f"{mark + ' ' if mark else ''}{run.name}: {describe(run)}")

@@ -13,6 +13,7 @@ from accounts.advice import advise
 from accounts.models import GrantPurpose, MailAccount, User
 from diagnostics import health
 from pipeline.models import RUN_ACTIVE, AccountRun, Heartbeat, Phase, PipelineJob, RunStatus
+from pipeline.schedule import next_due_of
 
 TICK_PATIENCE = timedelta(seconds=90)
 
@@ -59,6 +60,11 @@ class RunReport:
     @property
     def retrying(self) -> bool:
         return self.status == RunStatus.PENDING and self.retries > 0
+
+    @property
+    def seconds_to_go(self) -> int:
+        """Until it may be claimed."""
+        return max(0, math.ceil((self.run_after - timezone.now()).total_seconds()))
 
 
 @dataclass(frozen=True)
@@ -186,7 +192,8 @@ def next_try(account: MailAccount) -> datetime | None:
     granted = grants.valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account=account).exists()
     if not (granted and account.enabled):
         return None
-    return health.facts_of(account).probe_at or account.next_due
+    probe_at = health.facts_of(account).probe_at
+    return probe_at or account.next_due or next_due_of(account, timezone.now())
 
 
 def is_new(account: MailAccount) -> bool:

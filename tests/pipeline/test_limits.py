@@ -13,6 +13,7 @@ from accounts.models import MailAccount, RemoteHost
 from mail.queries import account_figures
 from pipeline import gate, jobs, runner, runs, tasks
 from pipeline.broker import PipelineBroker
+from pipeline.budget import Budget
 from pipeline.models import AccountRun, PipelineJob
 from tests.conftest import Mailbox
 from tests.pipeline.test_errors import hang, say
@@ -184,9 +185,18 @@ def test_a_used_up_budget_pauses_until_the_persons_midnight(
     assert account.bytes_day.isoformat() == "2026-03-02" and 0 < account.bytes_today < 5_000
 
 
-def test_gmail_has_a_budget_of_2500_mb_by_itself(connect, mailbox):
-    from pipeline.budget import Budget
+def test_each_day_has_its_own_budget(account):
+    with time_machine.travel(datetime(2026, 3, 1, 12, tzinfo=UTC)) as clock:
+        Budget.of(account).spend(70)
+        Budget.of(account).spend(30)
+        assert MailAccount.objects.get().bytes_today == 100
+        clock.shift(timedelta(days=1))
+        assert Budget.of(MailAccount.objects.get()).spent == 0
+        Budget.of(account).spend(5)
+        assert MailAccount.objects.get().bytes_today == 5
 
+
+def test_gmail_has_a_budget_of_2500_mb_by_itself(connect, mailbox):
     assert Budget.of(connect(mailbox, host="imap.gmail.com")).limit == 2_500_000_000
     assert Budget.of(connect(mailbox, name="other")).limit is None
 

@@ -325,11 +325,11 @@ def test_the_page_for_a_failure_needs_nothing_to_be_shown():
 
 
 def test_a_retry_says_what_failed_and_when_it_is_tried_again(browser, account):
-    at = timezone.now() + timedelta(seconds=30)
+    at = timezone.now() + timedelta(seconds=29.5)
     AccountRun.objects.create(account=account, run_after=at, retries=1, error_type="connection_reset")
     page = words(overview(browser))
     assert "Retrying" in page and "broke off" in page
-    assert f"tried again at {at:%H:%M:%S}" in page
+    assert "tried again in 30 s" in page
 
 
 def test_the_next_sync_is_shown_where_background_sync_is_allowed(browser, anna, account):

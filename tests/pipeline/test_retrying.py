@@ -344,6 +344,40 @@ def test_an_outage_of_a_server_costs_one_probe_and_not_one_per_account(
     assert scheduler.start_due() == []
 
 
+def outage(server, connect, granted, clock) -> list[MailAccount]:
+    """Six accounts of a server that drops every login, which has opened its breaker."""
+    server.scripts["LOGIN"] = drop
+    accounts = [granted(connect(Mailbox(server), name=f"box {n}", security="none")) for n in range(6)]
+    for account in accounts[:5]:
+        fail_runs(account, 1, clock)
+    assert RemoteHost.objects.get().breaker_opened_at
+    return accounts
+
+
+def test_the_success_of_one_probe_lets_all_accounts_of_a_server_go_on(scripted, connect, granted, clock):
+    outage(scripted, connect, granted, clock)
+    scripted.scripts.clear()
+    clock.move_to(RemoteHost.objects.get().probe_at)
+    MailAccount.objects.update(next_due=datetime.now(UTC))
+    [probe] = scheduler.start_due()
+    tasks.run.call_local(str(probe.pk))
+    assert RemoteHost.objects.get().breaker_opened_at is None
+    assert len(scheduler.start_due()) == 5
+
+
+def test_a_persons_failed_attempt_does_not_slow_a_servers_probes(scripted, connect, granted, clock):
+    account = outage(scripted, connect, granted, clock)[5]
+    before = RemoteHost.objects.get().probe_at
+    fail_runs(account, 2, clock)
+    assert RemoteHost.objects.get().probe_at == before
+
+
+def test_wrong_passwords_are_no_outage(dovecot, connect, granted, clock):
+    for number in range(6):
+        attempt(granted(connect(Mailbox(dovecot), name=f"box {number}", secret="something else")))
+    assert RemoteHost.objects.get().failures == []
+
+
 def test_one_account_that_fails_alone_does_not_stop_its_neighbours(dovecot, connect, granted, clock, mailbox):
     granted(connect(mailbox, name="well"))
     ill = granted(connect(Mailbox(dovecot), name="ill"))

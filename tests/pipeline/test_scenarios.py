@@ -74,6 +74,17 @@ def test_a_hanging_account_delays_no_other(far_away, together, connect):
         assert (ends[name].ended_at - report.started_at).total_seconds() <= MORE_THAN_ALONE * alone
 
 
+def test_an_account_that_waits_for_a_connection_holds_no_thread(connect, mailbox, together, settings):
+    settings.MAILHELPER_CONNECTIONS_PER_HOST = 1
+    with ScriptedImap() as server:
+        server.scripts["LIST"] = hang
+        waiting = [connect(Mailbox(server), name=name, security="none") for name in ("A", "B")]
+        report = together([*waiting, connect(mailbox, name="C")], threads=2, timeout_seconds=3)
+    ends = {run.name: run for run in report.runs}
+    assert ends["C"].status == "success"
+    assert ends["C"].ended_at < min(ends["A"].ended_at, ends["B"].ended_at)
+
+
 def test_a_connection_that_is_dropped_now_and_then_loses_and_doubles_nothing(
     connect, dovecot, together, monkeypatch
 ):

@@ -1,11 +1,13 @@
 """manage.py schedule: when an account is synced by itself, and how much it may transfer."""
 
+import re
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.models import MailAccount, User
+from accounts import actions, grants
+from accounts.models import GrantPurpose, MailAccount, User
 
 pytestmark = pytest.mark.django_db
 
@@ -66,3 +68,8 @@ def test_nonsense_is_refused_and_changes_nothing(options, account):
 
 def test_without_an_account_it_says_how_to_add_one(anna):
     assert "add_account" in schedule()
+
+
+def test_an_account_in_background_sync_has_its_next_time_before_the_first_tick(anna, account):
+    grants.grant(account, actions.account_key(account, anna.user_key), GrantPurpose.BACKGROUND)
+    assert re.search(r"GMX: every 15 min, next \d{4}-\d\d-\d\d \d\d:\d\d;", schedule())

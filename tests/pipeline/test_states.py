@@ -13,6 +13,7 @@ from accounts.models import MailAccount
 from pipeline import jobs, runs
 from pipeline.models import JobEvent, JobStatus, PipelineJob, RunStatus, Trigger
 from pipeline.states import JOB_ARROWS, RUN_ARROWS
+from tests.conftest import Mailbox
 
 pytestmark = pytest.mark.django_db
 
@@ -160,6 +161,14 @@ def test_a_job_moves_along_an_arrow_only_from_where_it_starts(arrow, start, job)
     else:
         assert job.status == start
         assert not JobEvent.objects.exists()
+
+
+def test_a_job_is_not_retrying_while_another_of_its_runs_is_executed(run, job, connect, dovecot):
+    other = runs.join_or_create(job, connect(Mailbox(dovecot), name="Verein"), runs.Asked())
+    runs.claim(other.pk)
+    runs.retry(runs.claim(run.pk), timezone.now(), "timeout")
+    job.refresh_from_db()
+    assert job.status == "running"
 
 
 def test_an_arrow_leads_nowhere_else(job):
