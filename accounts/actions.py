@@ -257,6 +257,7 @@ def set_time_zone(user: User, name: str) -> None:
         raise UsageError(f"{name!r} is not a time zone, such as Europe/Berlin.")
     user.time_zone = name
     user.save(update_fields=["time_zone"])
+    user.mail_accounts.update(next_due=None)
 
 
 def _clean_label(label: str) -> str:

@@ -25,17 +25,21 @@ _BY_RESPONSE_CODE = {
     "UNAVAILABLE": ErrorType.TEMPORARILY_UNAVAILABLE,
     "INUSE": ErrorType.TEMPORARILY_UNAVAILABLE,
     "SERVERBUG": ErrorType.TEMPORARILY_UNAVAILABLE,
-    "AUTHENTICATIONFAILED": ErrorType.INVALID_CREDENTIALS,
-    "AUTHORIZATIONFAILED": ErrorType.ACCOUNT_DISABLED,
-    "CONTACTADMIN": ErrorType.ACCOUNT_DISABLED,
-    "EXPIRED": ErrorType.NEEDS_REAUTH,
     "LIMIT": ErrorType.THROTTLED,
     "OVERQUOTA": ErrorType.QUOTA,
     "NONEXISTENT": ErrorType.MAILBOX_GONE,
     "NOPERM": ErrorType.MAILBOX_GONE,
 }
+# After a login they speak of something else.
+_BY_RESPONSE_CODE_AT_LOGIN = _BY_RESPONSE_CODE | {
+    "AUTHENTICATIONFAILED": ErrorType.INVALID_CREDENTIALS,
+    "AUTHORIZATIONFAILED": ErrorType.ACCOUNT_DISABLED,
+    "CONTACTADMIN": ErrorType.ACCOUNT_DISABLED,
+    "EXPIRED": ErrorType.NEEDS_REAUTH,
+}
 
-# What Gmail, Microsoft, Dovecot, Yahoo and others say where they send no code, or one that means less.
+# What Gmail, Microsoft, Dovecot, Yahoo and others say where they send no code, or one that means less. After
+# the login a folder's name may stand in the words, so only whole phrases count.
 _BY_WORDS = [
     (
         r"too many (simultaneous |concurrent |open )*connections|maximum number of connections"
@@ -44,13 +48,15 @@ _BY_WORDS = [
         {},
     ),
     (
-        r"suggested backoff time|throttl|bandwidth limit|authenticated but not connected|rate limit"
-        r"|too many (login|request|command|failed)",
+        r"suggested backoff time|request is throttled|command or bandwidth limits"
+        r"|authenticated but not connected|rate limit (hit|exceeded)",
         ErrorType.THROTTLED,
         {},
     ),
 ]
 _BY_WORDS_AT_LOGIN = [
+    *_BY_WORDS,
+    (r"throttl|rate limit|too many (login|request|command|failed)", ErrorType.THROTTLED, {}),
     (r"\[WEBALERT|web login required|via your web browser", ErrorType.NEEDS_REAUTH, {"reason": "web_login"}),
     (r"application-specific password", ErrorType.INVALID_CREDENTIALS, {"reason": "app_password"}),
     (r"basic ?auth", ErrorType.ACCOUNT_DISABLED, {"reason": "oauth2_only"}),
@@ -59,14 +65,21 @@ _BY_WORDS_AT_LOGIN = [
         ErrorType.ACCOUNT_DISABLED,
         {"reason": "imap_off"},
     ),
-    (r"account (is |has been )?(blocked|locked|suspended|disabled)", ErrorType.ACCOUNT_DISABLED, {}),
+    (r"account.{0,30}(blocked|locked|suspended|disabled)", ErrorType.ACCOUNT_DISABLED, {}),
 ]
-_TEMPORARY = re.compile(r"temporar|server (busy|unavailable)|(system|internal|backend) error", re.I)
+# An outage must not be taken for a wrong password.
+_OUTAGE_AT_LOGIN = re.compile(
+    r"temporar|try (again )?later|timed? ?out|could not connect|SYS/TEMP|internal authentication"
+    r"|(service|server|system|internal|backend|database|ldap).{0,30}"
+    r"(busy|unavailable|not available|down|fail|error)",
+    re.I,
+)
 _BACKOFF = re.compile(r"backoff time:? *(\d{1,9}) *milliseconds", re.I)
 _NO_WAY_THERE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
 # Said of one mail or one folder, they say nothing of the others.
 _OF_ONE_THING = ("UNAVAILABLE", "INUSE", "SERVERBUG")
+_OF_ONE_FOLDER = ("NONEXISTENT", "NOPERM")
 _ONE_THING = (ErrorType.UNFETCHABLE, ErrorType.MAILBOX_GONE)
 _RESPONSE_CODE = re.compile(r"\[([A-Z-]+)")
 
@@ -95,15 +108,19 @@ def translated(error: Exception, login: bool, refused: ErrorType) -> SyncError:
     return SyncError(ErrorType.PROTOCOL_ERROR, words, exception=type(error).__name__)
 
 
-def _is_farewell(words: str, error: Exception) -> bool:
-    return "* BYE" in words or isinstance(error, imaplib.IMAP4.abort)
-
-
 def _by_words(words: str, error: Exception, login: bool, refused: ErrorType) -> tuple[ErrorType, dict]:
-    for pattern, error_type, facts in _BY_WORDS + (_BY_WORDS_AT_LOGIN if login else []):
+    code = _response_code(words)
+    if code in _OF_ONE_FOLDER:
+        return _BY_RESPONSE_CODE[code], {}
+    for pattern, error_type, facts in _BY_WORDS_AT_LOGIN if login else _BY_WORDS:
         if re.search(pattern, words, re.I):
             return error_type, facts | _hint(words)
-    return _by_code(words, error, login, refused), {}
+    return _by_code(code, words, error, login, refused), {}
+
+
+def _response_code(words: str) -> str:
+    found = _RESPONSE_CODE.search(words)
+    return found[1] if found else ""
 
 
 def _hint(words: str) -> dict[str, float]:
@@ -112,21 +129,23 @@ def _hint(words: str) -> dict[str, float]:
     return {"backoff_seconds": int(found[1]) / 1000} if found else {}
 
 
-def _by_code(words: str, error: Exception, login: bool, refused: ErrorType) -> ErrorType:
-    code = _RESPONSE_CODE.search(words)
-    if code and code[1] in _OF_ONE_THING and refused in _ONE_THING and not _is_farewell(words, error):
+def _by_code(code: str, words: str, error: Exception, login: bool, refused: ErrorType) -> ErrorType:
+    if code in _OF_ONE_THING and refused in _ONE_THING and not _is_farewell(words, error):
         return refused
-    if code and code[1] in _BY_RESPONSE_CODE:
-        return _BY_RESPONSE_CODE[code[1]]
+    known = _BY_RESPONSE_CODE_AT_LOGIN if login else _BY_RESPONSE_CODE
+    if code in known:
+        return known[code]
     if isinstance(error, imaplib.IMAP4.abort):
         return _by_abort(words)
-    if "* BYE" in words:
-        return ErrorType.TEMPORARILY_UNAVAILABLE
-    if login and _TEMPORARY.search(words):
+    if "* BYE" in words or (login and _OUTAGE_AT_LOGIN.search(words)):
         return ErrorType.TEMPORARILY_UNAVAILABLE
     if login:
         return ErrorType.PROTOCOL_ERROR if "command error: BAD" in words else ErrorType.AUTH_FAILED
     return refused
+
+
+def _is_farewell(words: str, error: Exception) -> bool:
+    return "* BYE" in words or isinstance(error, imaplib.IMAP4.abort)
 
 
 def _by_abort(words: str) -> ErrorType:

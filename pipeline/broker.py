@@ -105,6 +105,7 @@ class PipelineBroker:
     def remove_account(self, account: MailAccount) -> None:
         """Delete an account with its mail; jobs that waited for its runs end without them."""
         with transaction.atomic():
+            list(account.runs.select_for_update().order_by("pk"))  # in the order in which runs lock rows
             waiting = list(PipelineJob.objects.filter(runs__account=account).distinct().order_by("pk"))
             account.delete()
             for job in waiting:

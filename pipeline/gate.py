@@ -3,6 +3,7 @@
 Called inside the transitions of pipeline/runs.py, with the run's row locked before the server's.
 """
 
+from collections import Counter
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -19,10 +20,11 @@ from pipeline.models import AccountRun, JobType, Phase, RunStatus
 
 RAISE_CAP_AFTER = timedelta(minutes=10)
 
-# These say nothing about the account or its server; a mailbox with one odd folder was synced all the same.
-_NOT_COUNTED = frozenset({ErrorType.NO_KEY, ErrorType.DISK_FULL, ErrorType.MAILBOX_GONE})
+LOWER_CAP_EVERY = timedelta(minutes=1)
+
 _OF_THE_SERVER = frozenset({ErrorType.THROTTLED, ErrorType.TOO_MANY_CONNECTIONS})
-_OUR_OWN = frozenset({ErrorType.BUG, ErrorType.WORKER_LOST})
+_NOT_THE_ACCOUNTS = frozenset({ErrorType.NO_KEY, ErrorType.DISK_FULL, ErrorType.BUDGET})
+_NOT_THE_SERVERS = REFUSALS | _NOT_THE_ACCOUNTS | {ErrorType.BUG, ErrorType.UNKNOWN, ErrorType.WORKER_LOST}
 
 
 class Verdict(Enum):
@@ -33,21 +35,37 @@ class Verdict(Enum):
 
 
 def admit(run: AccountRun) -> Verdict:
-    """Whether a pending run may be claimed now. One that goes while a breaker is half-open is its probe."""
+    """Whether a pending run may be claimed now. One that goes while a breaker is half-open is its probe.
+
+    Breakers refuse a run only before its first attempt: a probe may retry, yield and be taken over.
+    """
     account, now = run.account, timezone.now()
     if run.kind != JobType.FETCH:
         return Verdict.GO
     if not run.try_now and not account.enabled:
         return Verdict.PAUSED
     host = locked_host(account)
-    of_host = breaker_of(host)
-    if not run.try_now and (of_account(account).state(now) == State.OPEN or of_host.state(now) == State.OPEN):
+    row = health.facts_of(account)
+    states = {_of_row(row).state(now), breaker_of(host).state(now)}
+    if not run.attempt and not run.try_now and State.OPEN in states:
         return Verdict.BREAKER_OPEN
     if connections_in_use(host) >= cap_of(host):
         return Verdict.WAIT
+    _use_up_probes(row, host, now)
+    return Verdict.GO
+
+
+def _use_up_probes(row: health.AccountHealth, host: RemoteHost, now: datetime) -> None:
+    """This run is what was waited for: no other one starts for the same reason."""
+    of_account, of_host = _of_row(row), breaker_of(host)
     if of_host.state(now) == State.HALF_OPEN:
         _store(host, of_host.probing(now))
-    return Verdict.GO
+    if of_account.state(now) == State.HALF_OPEN:
+        _put(row, of_account.probing(now))
+        row.save()
+    elif row.probe_at and row.probe_at <= now:
+        row.probe_at = None
+        row.save()
 
 
 def open_until(account: MailAccount) -> datetime | None:
@@ -59,9 +77,7 @@ def open_until(account: MailAccount) -> datetime | None:
 
 
 def note_success(run: AccountRun, now: datetime) -> None:
-    host = locked_host(run.account)
-    if host.failures or host.breaker_opened_at:
-        _store(host, breaker.CLOSED)
+    host = _close_host(run.account)
     if host.connection_cap is not None and now - host.cap_lowered_at >= RAISE_CAP_AFTER:
         host.connection_cap = raised(host.connection_cap, settings.MAILHELPER_CONNECTIONS_PER_HOST)
         host.cap_lowered_at = now if host.connection_cap else None
@@ -73,46 +89,59 @@ def note_success(run: AccountRun, now: datetime) -> None:
 
 def note_error(run: AccountRun, error_type: str) -> None:
     """What an error means for its server, whether or not the run goes on."""
-    if error_type == ErrorType.TOO_MANY_CONNECTIONS:
-        host = locked_host(run.account)
-        host.connection_cap = lowered(cap_of(host), connections_in_use(host))
-        host.cap_lowered_at = timezone.now()
+    if error_type != ErrorType.TOO_MANY_CONNECTIONS:
+        return
+    host, now = locked_host(run.account), timezone.now()
+    lately = host.cap_lowered_at and now - host.cap_lowered_at < LOWER_CAP_EVERY
+    in_use = connections_in_use(host)
+    if in_use > 1 and not lately:  # alone, it was the mailbox's other programs that were too many
+        host.connection_cap, host.cap_lowered_at = lowered(cap_of(host), in_use), now
         host.save()
 
 
 def note_failure(
-    run: AccountRun, now: datetime, error_type: str, retry_at: datetime | None
+    run: AccountRun, now: datetime, error_type: str, retry_at: datetime | None, counted: bool = True
 ) -> datetime | None:
-    """Count a failed run. Returns when the next run by itself may try, if not by the schedule."""
+    """Put a failed run down. Returns when the next run by itself may try, if not by the schedule.
+
+    Failures by settings that were replaced meanwhile are nobody's; `counted` is False for a run that only
+    came to the end of its own time.
+    """
+    if run.started_at and run.started_at < run.account.connection_changed_at:
+        return None
     row = health.facts_of(run.account)
-    if error_type == ErrorType.BUDGET:
-        row.probe_at = retry_at
-        row.save()
-        return retry_at
-    was_open = row.breaker_opened_at is not None
     health.note_failure(row, now, error_type)
-    if error_type in _NOT_COUNTED:
+    if _was_let_in(run, error_type):
+        _close_host(run.account)
+    if error_type == ErrorType.MAILBOX_GONE:  # the other folders were synced
+        _put(row, breaker.CLOSED)
+        row.refused_since = None
+        row.save()
+    if error_type in _NOT_THE_ACCOUNTS | {ErrorType.MAILBOX_GONE} or not counted:
         return retry_at
-    health.note_refusal(row, now, error_type)
-    failure = Failure(now, str(run.account_id))
+    return _count(run, row, Failure(now, str(run.account_id)), error_type, retry_at)
+
+
+def _was_let_in(run: AccountRun, error_type: str) -> bool:
+    return run.phase not in ("", Phase.CONNECT) and error_type not in _OF_THE_SERVER
+
+
+def _count(
+    run: AccountRun, row: health.AccountHealth, failure: Failure, error_type: str, retry_at: datetime | None
+) -> datetime | None:
     window = breaker.window(schedule.interval_of(run.account))
-    if _counts_for_host(run, error_type):
+    if error_type in _OF_THE_SERVER or not (_was_let_in(run, error_type) or error_type in _NOT_THE_SERVERS):
         _note_host_failure(run, failure, window)
+    health.note_refusal(row, failure.at, error_type)
     after = _of_row(row)
-    if not (was_open and run.try_now):  # a person's impatience does not slow the probes down
+    if not (after.opened_at and run.try_now):  # a person's impatience does not slow the probes down
         after = after.failed(failure, window)
     if error_type in REFUSALS and retry_at is None and not after.opened_at:
-        after = after.open(now)  # refused, and confirmed
+        after = after.open(failure.at)  # refused, and confirmed
     _put(row, after)
-    if not after.opened_at:
-        row.probe_at = retry_at
+    row.probe_at = max(filter(None, (after.probe_at if after.opened_at else None, retry_at)), default=None)
     row.save()
     return row.probe_at
-
-
-def _counts_for_host(run: AccountRun, error_type: str) -> bool:
-    before_login = run.phase in ("", Phase.CONNECT) and error_type not in REFUSALS | _OUR_OWN
-    return before_login or error_type in _OF_THE_SERVER
 
 
 def _note_host_failure(run: AccountRun, failure: Failure, window: timedelta) -> None:
@@ -122,6 +151,13 @@ def _note_host_failure(run: AccountRun, failure: Failure, window: timedelta) -> 
         return
     neighbours = MailAccount.objects.filter(host_key=host.host_key)[:2].count()
     _store(host, before.failed(failure, window, accounts=min(neighbours, 2)))
+
+
+def _close_host(account: MailAccount) -> RemoteHost:
+    host = locked_host(account)
+    if host.failures or host.breaker_opened_at:
+        _store(host, breaker.CLOSED)
+    return host
 
 
 def locked_host(account: MailAccount) -> RemoteHost:
@@ -139,6 +175,14 @@ def locked_host(account: MailAccount) -> RemoteHost:
 def connections_in_use(host: RemoteHost) -> int:
     live = AccountRun.objects.filter(status=RunStatus.RUNNING, lease_until__gt=timezone.now())
     return live.filter(account__host_key=host.host_key).count()
+
+
+def full_hosts() -> list[bytes]:
+    """The keys of mail servers at their cap."""
+    live = AccountRun.objects.filter(status=RunStatus.RUNNING, lease_until__gt=timezone.now())
+    in_use = Counter(bytes(key) for key in live.values_list("account__host_key", flat=True))
+    hosts = RemoteHost.objects.filter(host_key__in=in_use)
+    return [bytes(host.host_key) for host in hosts if in_use[bytes(host.host_key)] >= cap_of(host)]
 
 
 def cap_of(host: RemoteHost) -> int:

@@ -12,6 +12,7 @@ from accounts import grants
 from accounts.advice import advise
 from accounts.models import GrantPurpose, MailAccount, User
 from diagnostics import health
+from pipeline.budget import Budget
 from pipeline.models import RUN_ACTIVE, AccountRun, Heartbeat, Phase, PipelineJob, RunStatus
 from pipeline.schedule import next_due_of
 
@@ -192,6 +193,9 @@ def next_try(account: MailAccount) -> datetime | None:
     granted = grants.valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account=account).exists()
     if not (granted and account.enabled):
         return None
+    budget = Budget.of(account)
+    if budget.is_used_up:
+        return budget.resumes_at
     probe_at = health.facts_of(account).probe_at
     return probe_at or account.next_due or next_due_of(account, timezone.now())
 

@@ -8,6 +8,7 @@ from accounts.errors import ErrorType as E
 
 MAX_RETRIES = 3
 LONGEST_WAIT_IN_A_RUN = timedelta(minutes=10)
+LONGEST_HINT = timedelta(hours=24)  # nothing a server says is taken on trust
 CONFIRM_REFUSAL_AFTER = timedelta(minutes=10)
 
 # Seconds before the first retry; each further one waits twice as long.
@@ -51,11 +52,12 @@ def decide(
     """
     if error_type in REFUSALS:
         return _confirmation(now, refused_since)
-    wait = max(_wait(error_type, retries, jitter), hint or timedelta(0))
+    hint = min(hint, LONGEST_HINT) if hint else timedelta(0)
+    wait = max(_wait(error_type, retries, jitter), hint)
     fits = wait <= LONGEST_WAIT_IN_A_RUN and (ends_at is None or now + wait < ends_at)
     if fits and retries < _allowed(error_type):
         return Again(now + wait)
-    return Again(now + hint, new_run=True) if hint else None
+    return Again(now + hint, new_run=True) if hint and not fits else None
 
 
 def _allowed(error_type: str) -> int:

@@ -67,7 +67,7 @@ def end(work: Work, error: Exception | None) -> None:
     work.spend()
     match error:
         case None:
-            runs.succeed(work.claim, work.max_mails, **work.facts())
+            runs.succeed(work.claim, work.max_mails, work.run.timeout_seconds, **work.facts())
         case Leave(arrow="stopped"):
             runs.stop(work.claim, **work.facts())
         case Leave(arrow="yielded"):
@@ -152,6 +152,19 @@ def sync(work: Work) -> None:
 
     Raises what went wrong; whatever was stored before that stays.
     """
+    try:
+        if work.deadline.passed():
+            raise SyncError(ErrorType.TIMEOUT)
+        _sync(work)
+    except SyncError as error:
+        if error.error_type != ErrorType.TIMEOUT or not work.deadline.passed():
+            raise
+        if not work.mails:
+            raise SyncError(ErrorType.TIMEOUT, error.evidence, own_limit=True) from error
+        # the run's time is over and it has something to show: that is a success, the rest stays pending
+
+
+def _sync(work: Work) -> None:
     with work.phase(Phase.CONNECT):
         session = work.connect()
     fetcher = Fetcher(session, work.connect, work.deadline)
@@ -159,10 +172,6 @@ def sync(work: Work) -> None:
         with work.phase(Phase.FOLDER_LIST):
             folders = take_stock(work, session)
         fetch_pending(work, fetcher, folders)
-    except SyncError as error:
-        if error.error_type != ErrorType.TIMEOUT or not work.deadline.passed() or not work.mails:
-            raise
-        # the run's time is over and it has something to show: that is a success, the rest stays pending
     finally:
         with work.timed(Phase.DISCONNECT):  # the phase shown stays the one in which a run failed
             fetcher.session.close()

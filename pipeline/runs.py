@@ -4,11 +4,14 @@ A run is claimed by one conditional UPDATE that raises its fence. Whoever writes
 it claimed with; zero rows mean that the run belongs to another by now.
 """
 
+import math
 import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
@@ -53,13 +56,17 @@ class Asked:
 
 
 def this_process() -> str:
-    """host, PID namespace and PID, by which another process of this machine sees whether we still live."""
+    """Boot, PID namespace and PID, by which another process of this machine sees whether we still live."""
     return f"{_machine()}:{os.getpid()}"
 
 
+@cache
 def _machine() -> str:
-    namespace = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else ""
-    return f"{socket.gethostname()}:{namespace}"
+    """Names may be the same on two machines, and so may namespaces; the id of a boot is not."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    if not boot.exists():
+        return socket.gethostname()
+    return f"{boot.read_text().strip()}:{os.readlink('/proc/self/ns/pid')}"
 
 
 def _has_died(owner: str) -> bool:
@@ -104,7 +111,7 @@ def _create(account: MailAccount, kind: str, asked: Asked) -> AccountRun | None:
 def _widen(run: AccountRun, asked: Asked) -> None:
     """The larger of both limits; a wish of now takes no account of a retry's waiting time."""
     run.max_mails = _larger(run.max_mails, asked.max_mails)
-    run.timeout_seconds = _larger(run.timeout_seconds, asked.timeout_seconds)
+    run.timeout_seconds = _larger(run.timeout_seconds, _from_now(run, asked.timeout_seconds))
     run.priority = max(run.priority, asked.priority)
     run.try_now = run.try_now or asked.try_now
     run.cancel_asked = False
@@ -113,6 +120,13 @@ def _widen(run: AccountRun, asked: Asked) -> None:
     run.save(
         update_fields=["max_mails", "timeout_seconds", "priority", "try_now", "cancel_asked", "run_after"]
     )
+
+
+def _from_now(run: AccountRun, seconds: int | None) -> int | None:
+    """As a run's time counts from its start: so many seconds from now."""
+    if seconds is None or run.started_at is None:
+        return seconds
+    return seconds + math.ceil((timezone.now() - run.started_at).total_seconds())
 
 
 def _larger(one: int | None, other: int | None) -> int | None:
@@ -187,11 +201,11 @@ def _held(claim: Claim):
     return AccountRun.objects.filter(pk=claim.run_id, fence=claim.fence, status=RunStatus.RUNNING)
 
 
-def succeed(claim: Claim, max_mails_seen: int | None, **facts) -> None:
+def succeed(claim: Claim, max_mails_seen: int | None, timeout_seen: int | None, **facts) -> None:
     """End the run well, or go on when a job joined meanwhile that asks for more. Raises LeaseLost."""
     with transaction.atomic():
         run = _locked(claim)
-        if run.max_mails != max_mails_seen:
+        if (run.max_mails, run.timeout_seconds) != (max_mails_seen, timeout_seen):
             return _pause("widened", claim, timezone.now(), **facts)
         gate.note_success(run, timezone.now())
         _end("succeeded", _held(claim), error_type="", **facts)
@@ -212,14 +226,16 @@ def _end_badly(arrow: str, claim: Claim, error_type, retry_at, facts) -> None:
         run = _locked(claim)
         run.phase = facts.get("phase", run.phase)
         gate.note_error(run, error_type)
-        retry_at = gate.note_failure(run, timezone.now(), error_type, retry_at)
+        counted = not facts.get("error_facts", {}).get("own_limit")
+        retry_at = gate.note_failure(run, timezone.now(), error_type, retry_at, counted)
         _end(arrow, _held(claim), error_type=error_type, retry_at=retry_at, **facts)
 
 
 def stop(claim: Claim, **facts) -> None:
-    """Nobody waits for this run any more. Raises LeaseLost."""
+    """Nobody waits for this run any more, or somebody does again by now. Raises LeaseLost."""
     with transaction.atomic():
-        _locked(claim)
+        if not _locked(claim).cancel_asked:
+            return _pause("widened", claim, timezone.now(), **facts)
         _end("stopped", _held(claim), **facts)
 
 
@@ -299,8 +315,9 @@ def _free(run_id: UUID, owner: str, lease_until: datetime) -> bool:
 
 
 def waiting(limit: int, unanswered_for: timedelta = timedelta(0)) -> list[tuple[UUID, int]]:
-    """Runs whose turn it is, with their priority: due, pending, nobody's."""
+    """Runs whose turn it is, with their priority: due, pending, nobody's, their server not at its cap."""
     due = AccountRun.objects.filter(_claimable(), owner="", run_after__lte=timezone.now() - unanswered_for)
+    due = due.exclude(account__host_key__in=gate.full_hosts())
     return list(due.order_by("-priority", "run_after").values_list("pk", "priority")[:limit])
 
 

@@ -1,6 +1,6 @@
 """The runs that nobody presses a button for: what the tick starts."""
 
-from collections.abc import Iterator
+import logging
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
@@ -11,23 +11,33 @@ from accounts.models import GrantPurpose, MailAccount, RemoteHost
 from diagnostics import health
 from pipeline import gate, jobs, runs
 from pipeline.breaker import State
+from pipeline.budget import Budget
 from pipeline.models import RUN_ACTIVE, AccountRun, JobType, Trigger
 from pipeline.schedule import next_due_of
+
+logger = logging.getLogger("mailhelper.scheduler")
 
 
 def start_due() -> list[AccountRun]:
     """One run per account that is due and may be opened without its owner. Ticks may do this at once."""
     probed: set[bytes] = set()
-    return [run for account in _candidates() if (run := _start_if_due(account, probed))]
+    started = []
+    for account in _candidates():
+        try:
+            started.append(_start_if_due(account, probed))
+        except Exception as error:  # one account must not keep the others from their turn
+            logger.error("account %s was not scheduled: %s", account.pk, type(error).__name__)
+    return [run for run in started if run]
 
 
-def _candidates() -> Iterator[MailAccount]:
+def _candidates() -> list[MailAccount]:
+    # Read to the end before the first write: a SELECT that is open lets SQLite refuse it.
     now = timezone.now()
     granted = grants.valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account=OuterRef("pk"))
     active = AccountRun.objects.filter(account=OuterRef("pk"), kind=JobType.FETCH, status__in=RUN_ACTIVE)
     due = Q(next_due=None) | Q(next_due__lte=now) | Q(health__probe_at__lte=now)
     accounts = MailAccount.objects.filter(due, Exists(granted), ~Exists(active), enabled=True)
-    return accounts.select_related("user").order_by("next_due").iterator(chunk_size=500)
+    return list(accounts.select_related("user").order_by("next_due"))
 
 
 def _start_if_due(account: MailAccount, probed: set[bytes]) -> AccountRun | None:
@@ -36,7 +46,7 @@ def _start_if_due(account: MailAccount, probed: set[bytes]) -> AccountRun | None
     if account.next_due is None and probe_at is None:
         _put_into_line(account, now)
         return None
-    if (probe_at and now < probe_at) or not _host_lets(account, probed):
+    if (probe_at and now < probe_at) or Budget.of(account).is_used_up or not _host_lets(account, probed):
         return None
     return _start(account, now)
 

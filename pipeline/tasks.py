@@ -26,7 +26,7 @@ _started = False
 
 @db_task(name="mailhelper.run")
 def run(run_id: str) -> None:
-    with seats.taken(_priority(run_id)) as seated:
+    with seats.taken(_threads_kept_from(run_id)) as seated:
         claim = runs.claim(UUID(run_id)) if seated else None
         if claim:
             runner.execute(claim, stopping=lambda: HUEY.stopping)
@@ -36,26 +36,29 @@ def run(run_id: str) -> None:
 
 
 class Seats:
-    """A worker's threads, one of which is kept for runs that a person waits for."""
+    """A worker's threads: long runs leave one to the tick and to short runs that a person waits for.
+
+    Runs that nobody waits for leave a second one to the long ones that a person waits for.
+    """
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._taken_by_others = 0
+        self._taken_by_long_ones = 0
 
     @contextmanager
-    def taken(self, priority: int) -> Iterator[bool]:
-        """Whether a run of this priority may have a thread."""
-        if priority > 0:
+    def taken(self, kept: int) -> Iterator[bool]:
+        """Whether a run from which so many threads are kept may have one."""
+        if not kept:
             yield True
             return
         with self._lock:
-            free = self._taken_by_others < max(1, _threads() - 1)
-            self._taken_by_others += free
+            free = self._taken_by_long_ones < max(1, _threads() - kept)
+            self._taken_by_long_ones += free
         try:
             yield free
         finally:
             with self._lock:
-                self._taken_by_others -= free
+                self._taken_by_long_ones -= free
 
 
 seats = Seats()
@@ -65,8 +68,11 @@ def _threads() -> int:
     return len(HUEY.worker.worker_threads) if HUEY.worker else 1
 
 
-def _priority(run_id: str) -> int:
-    return AccountRun.objects.filter(pk=run_id).values_list("priority", flat=True).first() or 0
+def _threads_kept_from(run_id: str) -> int:
+    row = AccountRun.objects.filter(pk=run_id).values_list("priority", "timeout_seconds").first()
+    if row is None or row[0] <= 0:
+        return 2
+    return 1 if row[1] is None else 0
 
 
 def _ring_for_next_attempt(run_id: UUID) -> None:

@@ -17,16 +17,8 @@ from pipeline.models import AccountRun, JobEvent, PipelineJob
 from tests.conftest import Mailbox
 from tests.pipeline.test_sync import mail
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rings")]
 broker = PipelineBroker()
-
-
-@pytest.fixture(autouse=True)
-def rings(monkeypatch):
-    """The rings that reached huey."""
-    heard = []
-    monkeypatch.setattr(tasks, "enqueue", lambda task: heard.append(task.args[0]))
-    return heard
 
 
 @pytest.fixture

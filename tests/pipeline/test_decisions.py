@@ -61,7 +61,12 @@ def test_a_hint_that_is_too_long_for_the_run_is_kept_for_a_new_one():
     assert decide("throttled", 0, NOW, hint=HOUR) == Again(NOW + HOUR, new_run=True)
     ends_at = NOW + 2 * MINUTE
     assert decide("throttled", 0, NOW, hint=5 * MINUTE, ends_at=ends_at) == Again(NOW + 5 * MINUTE, True)
-    assert decide("throttled", 3, NOW, hint=5 * MINUTE) == Again(NOW + 5 * MINUTE, True)
+    assert decide("throttled", 3, NOW, hint=HOUR) == Again(NOW + HOUR, True)
+    assert decide("throttled", 0, NOW, hint=1000 * HOUR) == Again(NOW + 24 * HOUR, True)
+
+
+def test_a_short_hint_gives_no_further_retries():
+    assert decide("throttled", 3, NOW, hint=5 * SECOND) is None
 
 
 def test_a_retry_that_does_not_fit_into_the_runs_time_is_not_made():

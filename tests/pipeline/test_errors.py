@@ -12,20 +12,9 @@ from tests.pipeline.test_sync import mail
 from tests.servers.certificates import make_ca
 from tests.servers.dovecot import Dovecot
 from tests.servers.ports import free_port
-from tests.servers.scripted import Drop, Hang, ScriptedImap
+from tests.servers.scripted import Drop, Hang
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def scripted():
-    with ScriptedImap() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted_account(connect, scripted):
-    return connect(Mailbox(scripted), security="none")
 
 
 def say(*lines: bytes):

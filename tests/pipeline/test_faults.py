@@ -316,12 +316,6 @@ FAULTS = [
 ]
 
 
-@pytest.fixture
-def scripted():
-    with ScriptedImap() as server:
-        yield server
-
-
 def one_attempt(anna, account, **asked):
     broker = PipelineBroker()
     key = actions.account_key(account, anna.user_key)

@@ -16,30 +16,12 @@ from pipeline.broker import PipelineBroker
 from pipeline.budget import Budget
 from pipeline.models import AccountRun, PipelineJob
 from tests.conftest import Mailbox
+from tests.pipeline.conftest import again
 from tests.pipeline.test_errors import hang, say
 from tests.pipeline.test_sync import mail
-from tests.servers.scripted import ScriptedImap
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rings")]
 broker = PipelineBroker()
-
-
-@pytest.fixture(autouse=True)
-def rings(monkeypatch):
-    heard = []
-    monkeypatch.setattr(tasks, "enqueue", lambda task: heard.append(task.args[0]))
-    return heard
-
-
-@pytest.fixture
-def scripted():
-    with ScriptedImap() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted_account(connect, scripted):
-    return connect(Mailbox(scripted), security="none")
 
 
 @pytest.fixture
@@ -124,11 +106,11 @@ def test_a_server_that_wants_fewer_connections_gets_fewer_and_more_again_slowly(
         host = RemoteHost.objects.get()
         assert gate.cap_of(host) == 2
         assert runs.claim(three[2].pk) is None
-        runs.succeed(claims[0], three[0].max_mails)
+        runs.succeed(claims[0], three[0].max_mails, three[0].timeout_seconds)
         assert gate.cap_of(RemoteHost.objects.get()) == 2
         clock.shift(600)
         runs.hold(claims[1])
-        runs.succeed(claims[1], three[1].max_mails)
+        runs.succeed(claims[1], three[1].max_mails, three[1].timeout_seconds)
         assert gate.cap_of(RemoteHost.objects.get()) == 3
 
 
@@ -164,12 +146,12 @@ def test_a_used_up_budget_pauses_until_the_persons_midnight(
     scripted, scripted_account, ask, one_mail_per_batch
 ):
     fill(scripted, 4)
-    MailAccount.objects.update(daily_budget_bytes=1)
+    long_ago = datetime(2026, 2, 1, tzinfo=UTC)
+    MailAccount.objects.update(daily_budget_bytes=1, connection_changed_at=long_ago)
     with time_machine.travel(datetime(2026, 3, 1, 12, tzinfo=UTC)) as clock:
         run = ask(scripted_account)
         AccountRun.objects.update(run_after=timezone.now())
-        tasks.run.call_local(str(run.pk))
-        run.refresh_from_db()
+        again(run)
         # what it took to look and to open the folder counts; one batch may go over the limit
         assert (run.status, run.error_type, run.emails_fetched) == ("skipped", "budget", 1)
         assert run.retry_at == datetime(2026, 3, 2, tzinfo=UTC)
@@ -211,13 +193,11 @@ def test_a_long_run_yields_after_its_slice_and_goes_on_later(
     monkeypatch.setattr("pipeline.work.SLICE_SECONDS", 0)
     run = ask(scripted_account, max_mails=None, timeout_seconds=None)
     rings.clear()
-    tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+    again(run)
     assert (run.status, run.emails_fetched, run.priority) == ("pending", 1, 0)
     assert rings == [str(run.pk)]
     for _ in range(2):
-        tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+        again(run)
     assert (run.status, run.emails_fetched) == ("success", 3)
 
 
@@ -234,11 +214,9 @@ def test_a_job_that_joins_as_the_run_ends_gets_what_it_asked_for(
         return succeed(claim, *args, **facts)
 
     monkeypatch.setattr(runs, "succeed", joined_at_the_last_moment)
-    tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+    again(run)
     assert (run.status, run.emails_fetched) == ("pending", 1)
-    tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+    again(run)
     assert (run.status, run.emails_fetched) == ("success", 3)
 
 
@@ -249,8 +227,7 @@ def test_the_time_of_a_run_spans_its_attempts(scripted, scripted_account, ask):
     AccountRun.objects.update(
         run_after=timezone.now(), started_at=timezone.now() - timedelta(seconds=29.5), retries=0
     )
-    tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+    again(run)
     assert (run.status, run.error_type, run.attempt) == ("failed", "temporarily_unavailable", 2)
 
 
@@ -260,8 +237,7 @@ def test_a_retry_that_runs_out_of_time_keeps_the_name_of_what_it_retried(scripte
     tasks.run.call_local(str(run.pk))
     AccountRun.objects.update(run_after=timezone.now(), started_at=timezone.now() - timedelta(seconds=29.5))
     scripted.scripts["LIST"] = hang
-    tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+    again(run)
     assert (run.status, run.error_type) == ("failed", "temporarily_unavailable")
 
 
@@ -308,8 +284,7 @@ def test_a_running_job_stops_within_one_batch_and_the_next_run_goes_on(
         connections.close_all()
 
     bodies = after_bodies(scripted, 2, cancel)
-    tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+    again(run)
     assert (run.status, run.emails_fetched) == ("cancelled", 2)
     assert len(bodies) == 2
     scripted.scripts.clear()

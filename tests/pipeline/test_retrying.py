@@ -3,70 +3,23 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import time_machine
 
-from accounts import actions, grants
-from accounts.models import GrantPurpose, MailAccount, RemoteHost
+from accounts import actions
+from accounts.models import MailAccount, RemoteHost
 from diagnostics import health
 from pipeline import gate, runs, scheduler, tasks
 from pipeline.breaker import State
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, PipelineJob
 from tests.conftest import Mailbox
+from tests.pipeline.conftest import again, attempt
 from tests.pipeline.test_errors import drop, say
 from tests.pipeline.test_sync import mail
 from tests.servers.ports import free_port
-from tests.servers.scripted import ScriptedImap
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock", "rings")]
 broker = PipelineBroker()
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-
-
-@pytest.fixture(autouse=True)
-def clock():
-    with time_machine.travel(datetime(2026, 3, 1, 12, tzinfo=UTC)) as clock:
-        yield clock
-
-
-@pytest.fixture(autouse=True)
-def rings(monkeypatch):
-    """The rings that reached huey, with the time they are for."""
-    heard = []
-    monkeypatch.setattr(tasks, "enqueue", lambda task: heard.append((task.args[0], task.eta)))
-    return heard
-
-
-@pytest.fixture
-def scripted():
-    with ScriptedImap() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted_account(connect, scripted):
-    return connect(Mailbox(scripted), security="none")
-
-
-@pytest.fixture
-def granted(anna):
-    """Background sync: granted(account)."""
-
-    def granted(account):
-        key = actions.account_key(account, anna.user_key)
-        grants.grant(account, key, GrantPurpose.BACKGROUND)
-        return account
-
-    return granted
-
-
-def attempt(account, **asked) -> AccountRun:
-    """One attempt of a run asked for now: the workers' part, without their queue."""
-    job_id = broker.enqueue_fetch_job(account.user, account, **asked)
-    run = AccountRun.objects.get(jobs=job_id)
-    tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
-    return run
 
 
 def test_a_failure_that_may_heal_waits_in_the_same_run_and_then_succeeds(
@@ -77,12 +30,11 @@ def test_a_failure_that_may_heal_waits_in_the_same_run_and_then_succeeds(
     assert (run.status, run.error_type, run.retries) == ("pending", "connection_reset", 1)
     assert 0.7 < (run.run_after - datetime.now(UTC)).total_seconds() <= 1.25
     assert PipelineJob.objects.get().status == "retrying"
-    assert rings[-1] == (str(run.pk), run.run_after.replace(tzinfo=None))
+    assert rings.at[str(run.pk)] == run.run_after.replace(tzinfo=None)
     assert runs.claim(run.pk) is None
     del scripted.scripts["LIST"]
     clock.shift(2)
-    tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+    again(run)
     assert (run.status, run.error_type, run.attempt) == ("success", "", 2)
     assert PipelineJob.objects.get().status == "success"
 
@@ -93,8 +45,7 @@ def test_after_three_retries_the_run_ends_failed(scripted, scripted_account, gra
     for retries in (1, 2, 3):
         assert (run.status, run.retries) == ("pending", retries)
         clock.shift(6)
-        tasks.run.call_local(str(run.pk))
-        run.refresh_from_db()
+        again(run)
     assert (run.status, run.error_type, run.attempt) == ("failed", "connection_reset", 4)
     assert PipelineJob.objects.get().status == "failed"
 
@@ -105,15 +56,14 @@ def test_the_retry_is_in_the_rows_when_the_ring_is_lost(scripted, scripted_accou
     rings.clear()
     clock.shift(MINUTE)
     tasks.wake()
-    assert [ring[0] for ring in rings] == [str(run.pk)]
+    assert rings == [str(run.pk)]
 
 
 def test_a_retry_that_does_not_fit_into_the_runs_time_is_not_made(scripted, scripted_account, granted, clock):
     scripted.scripts["LIST"] = drop
     run = attempt(granted(scripted_account), timeout_seconds=3)
     clock.shift(1.5)
-    tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+    again(run)
     assert (run.status, run.attempt) == ("failed", 2)
 
 
@@ -149,8 +99,7 @@ def test_a_stored_batch_gives_new_retries(scripted, scripted_account, granted, c
     run = attempt(granted(scripted_account))
     for _ in range(6):
         clock.shift(6)
-        tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+        again(run)
     assert (run.status, run.emails_fetched, run.attempt) == ("success", 6, 6)
 
 
@@ -239,8 +188,7 @@ def test_new_credentials_close_the_breaker_at_once(anna, mailbox, connect, grant
     actions.replace_connection(account, anna.user_key, account.port, account.security, right, rules)
     assert broker.get_account_health(anna.user)[0].status == "healthy"
     [run] = scheduler.start_due()
-    tasks.run.call_local(str(run.pk))
-    run.refresh_from_db()
+    again(run)
     assert run.status == "success"
 
 
@@ -252,8 +200,7 @@ def fail_runs(account, count, clock, gap=MINUTE):
         run = attempt(account)
         while run.status == "pending":
             clock.shift(6)
-            tasks.run.call_local(str(run.pk))
-            run.refresh_from_db()
+            again(run)
         clock.shift(gap)
     return run
 
@@ -424,3 +371,11 @@ def test_a_stored_batch_forgets_lapses(anna, mailbox, account, granted, clock):
         runs.free_lapsed()
     run.refresh_from_db()
     assert run.status == "pending"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_between_attempts_a_run_stays_with_the_process_that_holds_its_key(kept, account, monkeypatch):
+    run = AccountRun.objects.get(jobs=broker.enqueue_fetch_job(account.user, account))
+    runs.retry(runs.claim(run.pk, kept=kept), datetime.now(UTC), "timeout")
+    monkeypatch.setattr(runs, "this_process", lambda: "elsewhere:pid:[1]:1")
+    assert (runs.claim(run.pk) is None) == kept

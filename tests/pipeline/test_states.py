@@ -81,20 +81,25 @@ def without_jobs(take):
     return taken
 
 
+def stop(claim):
+    runs.AccountRun.objects.filter(pk=claim.run_id).update(cancel_asked=True)
+    runs.stop(claim)
+
+
 TAKE_RUN = {
     "claimed": lambda claim: runs.claim(claim.run_id),
     "refused": refuse,
     "withdrawn": without_jobs(lambda claim: runs.ask_to_stop(claim.run_id)),
     "retried": lambda claim: runs.retry(claim, timezone.now(), "timeout"),
     "yielded": runs.give_turn,
-    "widened": lambda claim: runs.succeed(claim, max_mails_seen=1),
+    "widened": lambda claim: runs.succeed(claim, max_mails_seen=1, timeout_seen=None),
     "released": runs.release,
     "lapsed": lapse,
     "lost": lambda claim: lapse(claim, lapses=2),
-    "succeeded": lambda claim: runs.succeed(claim, max_mails_seen=5),
+    "succeeded": lambda claim: runs.succeed(claim, max_mails_seen=5, timeout_seen=None),
     "failed": lambda claim: runs.fail(claim, "timeout", None),
     "skipped": lambda claim: runs.skip(claim, "no_key"),
-    "stopped": runs.stop,
+    "stopped": stop,
 }
 
 

@@ -4,7 +4,6 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import time_machine
 from django.db import connections
 
 from accounts import actions, grants
@@ -13,25 +12,12 @@ from pipeline import runs, scheduler, tasks
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, Heartbeat, PipelineJob
 from tests.conftest import Mailbox
+from tests.pipeline.conftest import NOON
 from tests.pipeline.test_sync import mail
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rings")]
 broker = PipelineBroker()
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(NOON) as clock:
-        yield clock
-
-
-@pytest.fixture(autouse=True)
-def rings(monkeypatch):
-    heard = []
-    monkeypatch.setattr(tasks, "enqueue", lambda task: heard.append(task.args[0]))
-    return heard
 
 
 @pytest.fixture
@@ -202,11 +188,11 @@ def test_a_free_thread_rings_for_those_who_wait(clock, anna, due, connect, dovec
     assert rings == [str(AccountRun.objects.get(jobs=waiting).pk)]
 
 
-def test_one_thread_is_kept_for_people(clock, due, monkeypatch, rings):
-    monkeypatch.setattr(tasks, "_threads", lambda: 3)
+def test_threads_are_kept_for_people(clock, due, monkeypatch, rings):
+    monkeypatch.setattr(tasks, "_threads", lambda: 4)
     tasks.beat()
     run = AccountRun.objects.get()
-    with tasks.seats.taken(priority=0), tasks.seats.taken(priority=0):
+    with tasks.seats.taken(kept=2), tasks.seats.taken(kept=2):
         tasks.run.call_local(str(run.pk))
         run.refresh_from_db()
         assert run.status == "pending"
@@ -214,3 +200,16 @@ def test_one_thread_is_kept_for_people(clock, due, monkeypatch, rings):
         tasks.run.call_local(str(run.pk))
     run.refresh_from_db()
     assert run.status == "success"
+
+
+def test_long_runs_of_people_leave_a_thread_to_short_ones_and_the_tick(clock, due, monkeypatch):
+    monkeypatch.setattr(tasks, "_threads", lambda: 2)
+    long = AccountRun.objects.get(jobs=broker.enqueue_fetch_job(due.user, due, timeout_seconds=None))
+    with tasks.seats.taken(kept=1):
+        tasks.run.call_local(str(long.pk))
+        long.refresh_from_db()
+        assert long.status == "pending"
+        AccountRun.objects.update(timeout_seconds=60)
+        tasks.run.call_local(str(long.pk))
+    long.refresh_from_db()
+    assert long.status == "success"
