@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import actions, grants
 from accounts.models import GrantPurpose, KeyGrant
 from mail.queries import account_figures
-from pipeline import jobs, runs, tasks
+from pipeline import gate, jobs, runs, tasks
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, JobEvent, PipelineJob
 from tests.conftest import Mailbox
@@ -303,6 +303,36 @@ def test_removing_an_account_ends_the_jobs_that_waited_for_it(anna, account, key
     broker.remove_account(account)
     assert broker.get_job_status(job_id).status == "failed"
     broker.execute_fetch_job(run.pk, claim)  # what a worker that had claimed it does: nothing
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_account_is_removed_while_its_run_ends(anna, mailbox, account, sync, monkeypatch):
+    mailbox.append(mail("one"))
+    sync(account)
+    run = run_of(broker.enqueue_fetch_job(anna.user, account, max_mails=None))
+    claim = runs.claim(run.pk)
+    runs.begin(claim)
+    note_success, errors = gate.note_success, []
+
+    def remove():
+        try:
+            broker.remove_account(account)
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    remover = threading.Thread(target=remove)
+
+    def removed_meanwhile(*args):
+        remover.start()
+        remover.join(0.5)  # it waits for our lock, and holds none that we need
+        note_success(*args)
+
+    monkeypatch.setattr(gate, "note_success", removed_meanwhile)
+    runs.succeed(claim, None, run.timeout_seconds)
+    remover.join()
+    assert errors == [] and not AccountRun.objects.exists()
 
 
 def test_a_takeover_keeps_to_the_limit(anna, mailbox, account, keys):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import actions
 from accounts.models import MailAccount, RemoteHost
 from mail.queries import account_figures
-from pipeline import gate, jobs, runner, runs, tasks
+from pipeline import gate, jobs, runner, runs, scheduler, tasks
 from pipeline.broker import PipelineBroker
 from pipeline.budget import Budget
 from pipeline.models import AccountRun, PipelineJob
@@ -372,3 +372,53 @@ def test_a_job_of_pauses_only_is_no_failure(anna, account):
     run.refresh_from_db()
     assert (run.status, run.error_type) == ("skipped", "paused")
     assert broker.get_job_status(job.pk).status == "success"
+
+
+# Wishes that come in between
+
+
+def test_a_wish_that_comes_while_a_run_stops_is_fulfilled(anna, scripted, scripted_account, ask, monkeypatch):
+    run = ask(scripted_account)
+    claim = runs.claim(run.pk)
+    broker.cancel_job(PipelineJob.objects.get().pk)
+    stop, second = runs.stop, []
+
+    def joined_meanwhile(claim, **facts):
+        second.append(broker.enqueue_fetch_job(anna.user, scripted_account))
+        return stop(claim, **facts)
+
+    monkeypatch.setattr(runs, "stop", joined_meanwhile)
+    runner.execute(claim)
+    run.refresh_from_db()
+    assert run.status == "pending"
+    assert again(run).status == "success"
+    assert broker.get_job_status(second[0]).status == "success"
+
+
+def test_a_server_at_its_cap_does_not_stand_in_the_others_way(three, settings, scripted_account, ask):
+    settings.MAILHELPER_CONNECTIONS_PER_HOST = 1
+    runs.claim(three[0].pk)
+    last = ask(scripted_account)
+    assert [run_id for run_id, _ in runs.waiting(limit=1)] == [last.pk]
+
+
+def test_a_server_that_refuses_our_only_connection_keeps_its_cap(scripted_account, ask):
+    runs.retry(runs.claim(ask(scripted_account).pk), timezone.now(), "too_many_connections")
+    assert RemoteHost.objects.get().connection_cap is None
+
+
+def test_a_cap_is_lowered_once_for_errors_that_come_together(three):
+    claims = [runs.claim(run.pk) for run in three]
+    for claim in claims:
+        runs.retry(claim, timezone.now(), "too_many_connections")
+    assert RemoteHost.objects.get().connection_cap == 2
+
+
+def test_a_budget_that_is_lifted_lets_the_tick_go_on(scripted_account, granted):
+    account = granted(scripted_account)
+    Budget.of(account).spend(2_000_000)
+    actions.set_daily_budget(account, 1)
+    MailAccount.objects.update(next_due=timezone.now())
+    assert scheduler.start_due() == []
+    actions.set_daily_budget(account, 0)
+    assert len(scheduler.start_due()) == 1

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import OperationalError
 
 from accounts import actions
 from accounts.models import MailAccount, RemoteHost
@@ -13,7 +14,7 @@ from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, PipelineJob
 from tests.conftest import Mailbox
 from tests.pipeline.conftest import again, attempt
-from tests.pipeline.test_errors import drop, say
+from tests.pipeline.test_errors import drop, hang, say
 from tests.pipeline.test_sync import mail
 from tests.servers.ports import free_port
 
@@ -379,3 +380,177 @@ def test_between_attempts_a_run_stays_with_the_process_that_holds_its_key(kept, 
     runs.retry(runs.claim(run.pk, kept=kept), datetime.now(UTC), "timeout")
     monkeypatch.setattr(runs, "this_process", lambda: "elsewhere:pid:[1]:1")
     assert (runs.claim(run.pk) is None) == kept
+
+
+# Probes
+
+
+def test_a_probe_may_retry_and_then_slows_the_next_one(scripted, connect, granted, clock):
+    outage(scripted, connect, granted, clock)
+    MailAccount.objects.update(next_due=datetime.now(UTC))
+    for failed_probes in (1, 2):
+        clock.move_to(RemoteHost.objects.get().probe_at)
+        [probe] = scheduler.start_due()
+        for _ in range(4):
+            again(probe)
+            clock.shift(6)
+        assert (probe.status, probe.error_type, probe.attempt) == ("failed", "connection_reset", 4)
+        assert RemoteHost.objects.get().failed_probes == failed_probes
+
+
+def test_a_probe_that_yields_goes_on_and_closes_the_breaker(
+    scripted, scripted_account, granted, clock, monkeypatch
+):
+    monkeypatch.setattr("mail.fetch.BATCH_MAILS", 1)
+    monkeypatch.setattr("pipeline.work.SLICE_SECONDS", 0)
+    for number in range(3):
+        scripted.append("", "INBOX", mail(str(number)))
+    now = datetime.now(UTC)
+    account = granted(scripted_account)
+    RemoteHost.objects.create(host_key=account.host_key, breaker_opened_at=now - HOUR, probe_at=now)
+    MailAccount.objects.update(next_due=now)
+    [probe] = scheduler.start_due()
+    for _ in range(3):
+        again(probe)
+    assert (probe.status, probe.emails_fetched) == ("success", 3)
+    assert RemoteHost.objects.get().breaker_opened_at is None
+
+
+@pytest.mark.parametrize("before", ["a refused login", "an open breaker"])
+def test_a_probe_that_finds_one_odd_folder_shows_that_the_account_works(
+    before, scripted, scripted_account, granted, clock
+):
+    account = granted(scripted_account)
+    refusal = say(b"TAG NO [AUTHENTICATIONFAILED] no")
+    scripted.scripts = {"LOGIN": refusal} if before == "a refused login" else {"EXAMINE": drop}
+    fail_runs(account, 1 if before == "a refused login" else 5, clock)
+    scripted.create("", "Odd")
+    scripted.scripts = {
+        "EXAMINE": lambda session, tag, rest: (
+            b"Odd" in rest and say(b"TAG NO [NOPERM] no")(session, tag, rest)
+        )
+    }
+    clock.move_to(health.facts_of(account).probe_at)
+    [probe] = scheduler.start_due()
+    assert again(probe).error_type == "mailbox_gone"
+    clock.shift(MINUTE)
+    assert scheduler.start_due() == []
+    assert broker.get_account_health(account.user)[0].status == "healthy"
+
+
+def test_a_probe_that_a_person_stops_does_not_come_back_each_minute(failing, clock):
+    fail_runs(failing, 5, clock)
+    clock.move_to(health.facts_of(failing).probe_at)
+    [probe] = scheduler.start_due()
+    runs.claim(probe.pk)
+    broker.cancel_job(PipelineJob.objects.get(runs=probe).pk)
+    runs.release_own(probe.pk)
+    runs.ask_to_stop(probe.pk)
+    probe.refresh_from_db()
+    assert probe.status == "cancelled"
+    clock.shift(MINUTE)
+    assert scheduler.start_due() == []
+
+
+def test_a_failure_after_login_shows_that_the_server_is_up(scripted, connect, granted, clock):
+    outage(scripted, connect, granted, clock)
+    scripted.scripts = {"EXAMINE": drop}
+    clock.move_to(RemoteHost.objects.get().probe_at)
+    MailAccount.objects.update(next_due=datetime.now(UTC))
+    [probe] = scheduler.start_due()
+    for _ in range(4):
+        again(probe)
+        clock.shift(6)
+    assert probe.status == "failed"
+    assert RemoteHost.objects.get().breaker_opened_at is None
+
+
+def test_our_own_database_trouble_is_not_the_servers(scripted_account, granted, clock, monkeypatch):
+    def broken(*args):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr("accounts.grants.open_account_key", broken)
+    assert fail_runs(granted(scripted_account), 1, clock).error_type == "unknown"
+    assert not RemoteHost.objects.get().failures
+
+
+def test_a_hint_that_is_longer_than_the_breakers_wait_is_kept(scripted, scripted_account, granted, clock):
+    scripted.scripts["EXAMINE"] = say(
+        b"TAG NO Request is throttled. Suggested Backoff Time: 7200000 milliseconds"
+    )
+    fail_runs(granted(scripted_account), 5, clock, gap=timedelta(0))
+    probe_at = health.facts_of(scripted_account).probe_at
+    assert probe_at - datetime.now(UTC) > 119 * MINUTE
+
+
+def test_a_refusal_of_replaced_credentials_is_not_held_against_the_new_ones(
+    anna, mailbox, connect, granted, clock, monkeypatch
+):
+    account = granted(connect(mailbox, secret="something else"))
+    attempt(account)
+    clock.shift(11 * MINUTE)
+    fail = runs.fail
+
+    def replaced_meanwhile(*args, **facts):
+        details = actions.connection_of(account, actions.account_key(account, anna.user_key))
+        right = actions.replace(details, secret=mailbox.password)
+        rules = actions.FolderRules()
+        actions.replace_connection(account, anna.user_key, account.port, account.security, right, rules)
+        clock.shift(1)
+        return fail(*args, **facts)
+
+    monkeypatch.setattr(runs, "fail", replaced_meanwhile)
+    [probe] = scheduler.start_due()
+    assert again(probe).status == "failed"
+    assert broker.get_account_health(anna.user)[0].status == "healthy"
+    [run] = scheduler.start_due()
+    assert again(run).status == "success"
+
+
+# A run's own time
+
+
+def test_a_run_whose_time_passed_while_it_waited_is_nobodys_failure(connect, dovecot, granted, clock):
+    for number in range(5):
+        account = granted(connect(Mailbox(dovecot), name=f"box {number}"))
+        run = AccountRun.objects.get(jobs=broker.enqueue_fetch_job(account.user, account))
+        claim = runs.claim(run.pk)
+        runs.begin(claim)
+        runs.release(claim)  # SIGTERM
+    clock.shift(150)
+    for run in AccountRun.objects.all():
+        assert again(run).error_type == "timeout"
+    assert not RemoteHost.objects.get().failures
+    assert gate.of_account(account).failures == ()
+
+
+def test_a_run_that_stored_mail_before_its_time_passed_in_line_is_a_success(
+    scripted, scripted_account, granted, clock, monkeypatch
+):
+    monkeypatch.setattr("mail.fetch.BATCH_MAILS", 1)
+    monkeypatch.setattr("pipeline.work.SLICE_SECONDS", 0)
+    for number in range(3):
+        scripted.append("", "INBOX", mail(str(number)))
+    run = attempt(granted(scripted_account), timeout_seconds=300)
+    clock.shift(301)
+    again(run)
+    assert (run.status, run.emails_fetched) == ("success", 1)
+
+
+def test_try_now_gives_a_run_that_began_long_ago_its_time_anew(scripted, scripted_account, granted, clock):
+    account = granted(scripted_account)
+    run = AccountRun.objects.get(jobs=broker.enqueue_fetch_job(account.user, account))
+    claim = runs.claim(run.pk)
+    runs.begin(claim)
+    runs.release(claim)
+    clock.shift(HOUR)
+    joined = attempt(account)
+    assert (joined.pk, joined.status) == (run.pk, "success")
+
+
+def test_a_run_that_is_too_short_for_its_mailbox_opens_no_breaker(scripted, scripted_account, granted, clock):
+    scripted.scripts["LIST"] = hang
+    for _ in range(5):
+        assert attempt(granted(scripted_account), timeout_seconds=1).error_type == "timeout"
+        clock.shift(MINUTE)
+    assert gate.of_account(scripted_account).opened_at is None

@@ -163,6 +163,46 @@ def _fields(account):
     return {f.attname: getattr(account, f.attname) for f in account._meta.fields if f.name not in skipped}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_tick_over_many_accounts_goes_on_while_others_write(due, monkeypatch):
+    MailAccount.objects.update(next_due=None)
+    template = MailAccount.objects.get()
+    many = [MailAccount(**{**_fields(template), "label": f"box {number}"}) for number in range(520)]
+    MailAccount.objects.bulk_create(many)
+    grant = {"worker_key": KeyGrant.objects.get().worker_key, "expires_at": datetime(2100, 1, 1, tzinfo=UTC)}
+    KeyGrant.objects.bulk_create(
+        KeyGrant(account=account, purpose=GrantPurpose.BACKGROUND, sealed_key=b"x", **grant)
+        for account in many
+    )
+    start, others = scheduler._start_if_due, []
+
+    def another_writes_first(*args):
+        if not others:
+            others.append(threading.Thread(target=_write))
+            others[0].start()
+            others[0].join()
+        return start(*args)
+
+    monkeypatch.setattr(scheduler, "_start_if_due", another_writes_first)
+    scheduler.start_due()
+    assert not MailAccount.objects.filter(next_due=None).exists()
+
+
+def _write():
+    Heartbeat.objects.update_or_create(name="another", defaults={"at": datetime.now(UTC)})
+    connections.close_all()
+
+
+def test_an_account_that_cannot_be_scheduled_does_not_stop_the_others(
+    clock, anna, due, connect, dovecot, granted
+):
+    odd = granted(connect(Mailbox(dovecot), name="odd"))
+    MailAccount.objects.filter(pk=odd.pk).update(
+        next_due=datetime.now(UTC) - timedelta(days=1), fixed_times=["noon"]
+    )
+    assert [run.account for run in scheduler.start_due()] == [due]
+
+
 # Rings that are lost
 
 
