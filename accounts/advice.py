@@ -77,8 +77,8 @@ _BY_TYPE = {
         "Nothing to do: fetching goes on tomorrow by itself if background sync is allowed.",
     ),
     ErrorType.BREAKER_OPEN: (
-        "The last fetches failed in a row, so this account rests and is tried again now and then.",
-        "Cure what its last error says, or fetch this account alone to try at once.",
+        "Fetches failed in a row, so this account or its mail server rests and is tried now and then.",
+        "Fetch this account alone to try at once.",
     ),
     ErrorType.PAUSED: ("This account is paused.", "Fetch it alone, or end the pause."),
     ErrorType.QUOTA: ("The mailbox is over its quota.", "Free some space at the provider."),
@@ -175,5 +175,7 @@ def advise(error_type: str, facts: dict | None = None, phase: str = "") -> Advic
         )
     if error_type == ErrorType.BUG and "exception" in facts:
         sentence = f"mailhelper itself made a mistake: {facts['exception']} at {facts.get('where', '?')}."
+    if cause := advise(facts.get("cause", "")):
+        return Advice(f"{cause.sentence} {sentence}", f"{cause.next_step} {next_step}")
     sentence, next_step = _BY_REASON.get(facts.get("reason"), (sentence, next_step))
     return Advice(sentence, next_step)

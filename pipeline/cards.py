@@ -22,12 +22,15 @@ WORDS = {
     "syncing": "Syncing",
     "stuck": "Waiting",
     "retrying": "Retrying",
+    "pausing": "Paused",
     "ok": "OK",
     "unexplained": "Check",
     "failed": "Failed",
     "skipped": "Skipped",
     "cancelled": "Stopped",
 }
+WORDS_FOR_SKIPPED = {"no_key": "No key", "breaker_open": "Resting"}
+PAUSES = ("budget", "paused")
 PHASES = {
     "connect": "Connect",
     "folder_list": "Compare folders",
@@ -59,13 +62,15 @@ class Card:
             return "retrying"
         if self.run.active:
             return "stuck" if self.stuck else "syncing"
+        if self.run.error_type in PAUSES:
+            return "pausing"
         if self.run.status != RunStatus.SUCCESS:
             return self.run.status
         return "unexplained" if self.figures.unexplained else "ok"
 
     @property
     def word(self) -> str:
-        return "No key" if self.run and self.run.error_type == "no_key" else WORDS[self.state]
+        return WORDS_FOR_SKIPPED.get(self.run.error_type if self.run else "", WORDS[self.state])
 
     @property
     def advice(self) -> Advice | None:
@@ -75,7 +80,8 @@ class Card:
             return unexplained(self.figures.unexplained)
         if self.state == "retrying":
             return Advice(self.run.error, f"It is tried again in {self.run.seconds_to_go} s.")
-        return Advice(self.run.error, self.run.next_step) if self.state in NEEDS_A_PERSON else None
+        told = self.state in (*NEEDS_A_PERSON, "pausing")
+        return Advice(self.run.error, self.run.next_step) if told else None
 
     @property
     def doing(self) -> str:

@@ -68,12 +68,12 @@ def _use_up_probes(row: health.AccountHealth, host: RemoteHost, now: datetime) -
         row.save()
 
 
-def open_until(account: MailAccount) -> datetime | None:
-    """When the open breaker of an account or of its server lets the next run through; None if closed."""
-    now = timezone.now()
-    host = RemoteHost.objects.filter(host_key=account.host_key).first()
-    both = [of_account(account), breaker_of(host) if host else breaker.CLOSED]
-    return max((one.probe_at for one in both if one.state(now) == State.OPEN), default=None)
+def why_it_rests(account: MailAccount) -> dict:
+    """Of an open breaker: the account's last error, and when the next run is let through."""
+    now, row = timezone.now(), health.facts_of(account)
+    both = [_of_row(row), breaker_of(locked_host(account))]
+    probe_at = max(one.probe_at for one in both if one.state(now) == State.OPEN)
+    return {"error_facts": {"cause": row.last_error_type}, "retry_at": probe_at}
 
 
 def note_success(run: AccountRun, now: datetime) -> None:

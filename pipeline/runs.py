@@ -171,8 +171,8 @@ def claim(run_id: UUID, kept: bool = False) -> Claim | None:
 
 
 def _refuse(run: AccountRun, error_type: ErrorType) -> None:
-    retry_at = gate.open_until(run.account) if error_type == ErrorType.BREAKER_OPEN else None
-    _end("refused", AccountRun.objects.filter(pk=run.pk), error_type=error_type, retry_at=retry_at)
+    why = gate.why_it_rests(run.account) if error_type == ErrorType.BREAKER_OPEN else {}
+    _end("refused", AccountRun.objects.filter(pk=run.pk), error_type=error_type, **why)
 
 
 def begin(claim: Claim) -> AccountRun:

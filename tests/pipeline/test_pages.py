@@ -366,3 +366,22 @@ def test_a_first_import_from_the_page_has_no_limits_and_later_fetches_have(brows
     browser.post(fetch_url(account))
     run = AccountRun.objects.latest("created_at")
     assert (run.max_mails, run.timeout_seconds) == (100, 120)
+
+
+def ended(account, **fields) -> AccountRun:
+    return AccountRun.objects.create(account=account, ended_at=timezone.now(), **fields)
+
+
+def test_an_account_that_rests_says_why_and_needs_a_person(browser, account):
+    facts = {"cause": "dns_failed"}
+    ended(account, status="skipped", error_type="breaker_open", error_facts=facts)
+    page = words(overview(browser))
+    assert "Resting" in page and "Needs attention" in page
+    assert "name was not found" in page and "rests" in page
+
+
+def test_an_account_that_pauses_for_its_budget_needs_nobody(browser, account):
+    ended(account, status="skipped", error_type="budget")
+    page = words(overview(browser))
+    assert "Paused" in page and "budget" in page
+    assert "Needs attention" not in page

@@ -235,6 +235,7 @@ def test_fetch_all_leaves_an_open_breaker_alone_and_one_accounts_button_tries(an
         "breaker_open",
     )
     assert report.runs[0].retry_at and not scripted.commands
+    assert "broke off" in report.runs[0].error and "rests" in report.runs[0].error
     scripted.scripts.clear()
     assert attempt(failing).status == "success"
     assert broker.get_account_health(anna.user)[0].status == "healthy"
