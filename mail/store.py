@@ -105,8 +105,8 @@ def record_survey(guard: Guard, sealer: Sealer, surveyed: list[SurveyedFolder]) 
             row = known.pop(index, None) or _new_folder(sealer, folder, index)
             row.special_use, row.special_use_guessed = folder.special_use, folder.guessed
             row.excluded, row.gone_at = folder.excluded, None
-            row.save()
             rows[folder.raw_name] = row
+        _upsert(rows.values(), ["special_use", "special_use_guessed", "excluded", "gone_at"])
         vanished = [row.pk for row in known.values() if row.gone_at is None]
         account.folders.filter(pk__in=vanished).update(gone_at=timezone.now())
     return rows
@@ -118,13 +118,22 @@ def _new_folder(sealer: Sealer, folder: SurveyedFolder, index: bytes) -> Folder:
     return row
 
 
-def record_excluded_folder(guard: Guard, folder: Folder, server_count: int | None) -> None:
-    """A folder left out counts its mails. Rows from a time when it was synced stay, but do not count."""
-    if server_count is None:
-        return
+def record_excluded_folders(guard: Guard, server_counts: dict[Folder, int]) -> None:
+    """Folders left out count their mails. Rows from a time when they were synced stay, but do not count."""
+    for folder, count in server_counts.items():
+        folder.server_count, folder.as_of = count, timezone.now()
     with guarded(guard):
-        folder.server_count, folder.as_of = server_count, timezone.now()
-        folder.save()
+        _upsert(server_counts, ["server_count", "as_of"])
+
+
+def _upsert(folders: Iterable[Folder], fields: list[str]) -> None:
+    Folder.objects.bulk_create(
+        folders,
+        update_conflicts=True,
+        update_fields=fields,
+        unique_fields=["id"],
+        batch_size=ROWS_PER_STATEMENT,
+    )
 
 
 def adopt_uidvalidity(guard: Guard, folder: Folder, uidvalidity: int) -> None:

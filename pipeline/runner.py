@@ -187,14 +187,15 @@ def take_stock(work: Work, session: ImapSession) -> Folders:
     surveyed = survey(listed, work.rules)
     rows = store.record_survey(work.guard, work.sealer, surveyed)
     work.folders = len(surveyed)
-    synced = {}
+    synced, left_out = {}, {}
     for folder in surveyed:
         work.heed()
         row = rows[folder.raw_name]
-        if folder.excluded:
-            store.record_excluded_folder(work.guard, row, session.message_count(folder.raw_name))
-        elif _reconcile_or_note(work, session, folder, row):
+        if not folder.excluded and _reconcile_or_note(work, session, folder, row):
             synced[row.pk] = folder.raw_name, row
+        elif folder.excluded and (count := session.message_count(folder.raw_name)) is not None:
+            left_out[row] = count
+    store.record_excluded_folders(work.guard, left_out)
     return synced
 
 

@@ -411,3 +411,14 @@ def test_an_expired_certificate(anna, connect, authority, tmp_path):
     with Dovecot(tmp_path, authority, settings=f"ssl_cert = <{certificate}\nssl_key = <{key}") as server:
         run = one_attempt(anna, connect(Mailbox(server)))
     assert (run.error_type, followed_by(run)) == ("tls_failed", "give up")
+
+
+def test_ten_thousand_folders(anna, connect, scripted):
+    """Left out, all but one: each costs a STATUS."""
+    for number in range(10_000):
+        scripted.create("", f"Lists/{number:05}")
+    scripted.append("", "INBOX", mail("one"))
+    account = connect(Mailbox(scripted), security="none", rules=actions.FolderRules(include=("INBOX",)))
+    run = one_attempt(anna, account)
+    assert (run.status, run.folders, run.emails_fetched) == ("success", 10_001, 1)
+    assert account.folders.count() == 10_001

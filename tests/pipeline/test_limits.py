@@ -422,3 +422,33 @@ def test_a_budget_that_is_lifted_lets_the_tick_go_on(scripted_account, granted):
     assert scheduler.start_due() == []
     actions.set_daily_budget(account, 0)
     assert len(scheduler.start_due()) == 1
+
+
+# Progress
+
+
+@pytest.mark.django_db(transaction=True)
+def test_progress_is_about_a_second_old_while_one_large_mail_comes(scripted, scripted_account, ask):
+    scripted.append("", "INBOX", mail("large", "x" * 3_000_000))
+    sent, seen = [0], [0]
+
+    def in_pieces(session, tag, rest):
+        if b"BODY" not in rest:
+            return False
+        raw = session.box.mails[1].raw
+        session.send(b"* 1 FETCH (UID 1 BODY[] {%d}\r\n" % len(raw))
+        for start in range(0, len(raw), 300_000):
+            session.send(raw[start : start + 300_000])
+            scripted.over.wait(0.25)
+            sent.append(min(start + 300_000, len(raw)))
+            seen.append(AccountRun.objects.get().bytes_done)
+        connections.close_all()
+        session.say(b")")
+        session.ok(tag)
+        return True
+
+    scripted.scripts["FETCH"] = in_pieces
+    assert again(ask(scripted_account)).status == "success"
+    six_pieces_before = sent[:-6]  # 1.5 s: one for the rule, the rest for a busy machine
+    assert all(now >= then for then, now in zip(six_pieces_before, seen[6:], strict=True))
+    assert AccountRun.objects.get().bytes_total >= 3_000_000
