@@ -73,8 +73,9 @@ _BY_TYPE = {
         "Check your rights to that folder, or leave it out with --exclude.",
     ),
     ErrorType.BUDGET: (
-        "Today's transfer budget of this account is used up; the provider would lock it for a day.",
-        "Nothing to do: fetching goes on tomorrow by itself if background sync is allowed.",
+        "Today's transfer budget of this account is used up.",
+        "Fetching goes on tomorrow, by itself where background sync is allowed; "
+        "manage.py schedule --budget changes the budget.",
     ),
     ErrorType.BREAKER_OPEN: (
         "Fetches failed in a row, so this account or its mail server rests and is tried now and then.",
@@ -173,6 +174,9 @@ def advise(error_type: str, facts: dict | None = None, phase: str = "") -> Advic
         next_step = (
             "Check host, port and security (993 with tls, 143 with starttls); if right, fetch again later."
         )
+    if facts.get("own_limit"):
+        sentence = "The time given to this fetch was over before a mail was stored."
+        next_step = f"Fetch again and give it more time. {_NOTHING_LOST}"
     if error_type == ErrorType.BUG and "exception" in facts:
         sentence = f"mailhelper itself made a mistake: {facts['exception']} at {facts.get('where', '?')}."
     if cause := advise(facts.get("cause", "")):

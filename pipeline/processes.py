@@ -1,6 +1,7 @@
 """Processes that live and die with the one that starts them: web server, worker, the demo's mail servers."""
 
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,9 @@ HOST = "127.0.0.1"
 STOP_SECONDS = 10
 PR_SET_PDEATHSIG = 1  # prctl(2)
 START_SECONDS = 30
+SHORTEST_LIFE = 3  # seconds
+
+logger = logging.getLogger("mailhelper.processes")
 
 # The kernel ends the child together with the thread that started it, even by SIGKILL, and keeps that
 # over exec. Asked for in the child: preexec_fn may deadlock in a parent with threads.
@@ -75,8 +79,33 @@ def free_port(wanted: int = 0) -> int:
         return probe.getsockname()[1]
 
 
+class Child:
+    """A process that is started again when somebody kills it."""
+
+    def __init__(self, name: str, command: list[str], **options):
+        self.name, self._command, self._options = name, command, options
+        self.start()
+
+    def start(self) -> None:
+        self.process = launch(self._command, **self._options)
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        end(self.process)
+
+    def require_running(self) -> None:
+        """Raises ProcessEnded."""
+        if self.process.poll() is not None:
+            raise ProcessEnded(f"The {self.name} ended by itself with status {self.process.returncode}.")
+
+    def was_killed(self) -> bool:
+        """By a signal, and not in a row, as for want of memory."""
+        lived = time.monotonic() - self._began
+        return self.process.poll() is not None and self.process.returncode < 0 and lived > SHORTEST_LIFE
+
+
 @contextmanager
-def web_and_worker(base: Path, port: int, environment: Mapping[str, str]) -> Iterator[list[subprocess.Popen]]:
+def web_and_worker(base: Path, port: int, environment: Mapping[str, str]) -> Iterator[list[Child]]:
     """The web server and the worker, answering when the block begins and gone when it ends."""
     # Loopback speaks plain http, so a Secure cookie would never come back.
     environment = {**environment, "MAILHELPER_SECURE_COOKIES": "0"}
@@ -84,18 +113,18 @@ def web_and_worker(base: Path, port: int, environment: Mapping[str, str]) -> Ite
     gunicorn += ["--threads", "8", "--log-level", "warning", "--no-control-socket"]
     worker = [sys.executable, "manage.py", "run_huey"]
     with ExitStack() as running:
-        processes = []
-        for command in (gunicorn, worker):
-            processes.append(launch(command, cwd=base, env=environment))
-            running.callback(end, processes[-1])
-        _wait_until_answering(port, processes)
-        yield processes
+        children = []
+        for name, command in (("web server", gunicorn), ("worker", worker)):
+            children.append(Child(name, command, cwd=base, env=environment))
+            running.callback(children[-1].end)
+        _wait_until_answering(port, children)
+        yield children
 
 
-def _wait_until_answering(port: int, processes: list[subprocess.Popen]) -> None:
+def _wait_until_answering(port: int, children: list[Child]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        require_running(processes)
+        require_running(children)
         try:
             urllib.request.urlopen(f"http://{HOST}:{port}/sign-in/", timeout=5).close()
             return
@@ -108,17 +137,20 @@ def _wait_until_answering(port: int, processes: list[subprocess.Popen]) -> None:
     raise ProcessEnded("The web server does not answer.")
 
 
-def require_running(processes: list[subprocess.Popen]) -> None:
-    for process in processes:
-        if process.poll() is not None:
-            raise ProcessEnded(f"A process ended by itself with status {process.returncode}; see above.")
+def require_running(children: list[Child]) -> None:
+    for child in children:
+        child.require_running()
 
 
-def stay(processes: list[subprocess.Popen]) -> None:
-    """Return at Ctrl-C; raise ProcessEnded when one of the processes ends before."""
+def stay(children: list[Child]) -> None:
+    """Return at Ctrl-C; start again what is killed; raise ProcessEnded when a process ends by itself."""
     try:
         while True:
-            require_running(processes)
+            for child in children:
+                if child.was_killed():
+                    logger.warning("the %s was killed and is started again", child.name)
+                    child.start()
+            require_running(children)
             time.sleep(0.5)
     except KeyboardInterrupt:
         return

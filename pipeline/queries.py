@@ -197,7 +197,8 @@ def next_try(account: MailAccount) -> datetime | None:
     if budget.is_used_up:
         return budget.resumes_at
     probe_at = health.facts_of(account).probe_at
-    return probe_at or account.next_due or next_due_of(account, timezone.now())
+    at_first_tick = timezone.now() if is_new(account) else next_due_of(account, timezone.now())
+    return probe_at or account.next_due or at_first_tick
 
 
 def is_new(account: MailAccount) -> bool:

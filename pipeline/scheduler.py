@@ -1,6 +1,7 @@
 """The runs that nobody presses a button for: what the tick starts."""
 
 import logging
+from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
@@ -13,21 +14,32 @@ from pipeline import gate, jobs, runs
 from pipeline.breaker import State
 from pipeline.budget import Budget
 from pipeline.models import RUN_ACTIVE, AccountRun, JobType, Trigger
+from pipeline.queries import is_new
 from pipeline.schedule import next_due_of
+
+NEW_ONES_AT_ONCE = 10
 
 logger = logging.getLogger("mailhelper.scheduler")
 
 
 def start_due() -> list[AccountRun]:
     """One run per account that is due and may be opened without its owner. Ticks may do this at once."""
-    probed: set[bytes] = set()
+    this_round = Round()
     started = []
     for account in _candidates():
         try:
-            started.append(_start_if_due(account, probed))
+            started.append(_start_if_due(account, this_round))
         except Exception as error:  # one account must not keep the others from their turn
             logger.error("account %s was not scheduled: %s", account.pk, type(error).__name__)
     return [run for run in started if run]
+
+
+@dataclass
+class Round:
+    """What one tick may start only so many of."""
+
+    probed: set[bytes] = field(default_factory=set)
+    new_ones: int = 0
 
 
 def _candidates() -> list[MailAccount]:
@@ -40,19 +52,24 @@ def _candidates() -> list[MailAccount]:
     return list(accounts.select_related("user").order_by("next_due"))
 
 
-def _start_if_due(account: MailAccount, probed: set[bytes]) -> AccountRun | None:
+def _start_if_due(account: MailAccount, this_round: Round) -> AccountRun | None:
     now = timezone.now()
     probe_at = health.facts_of(account).probe_at
-    if account.next_due is None and probe_at is None:
-        _put_into_line(account, now)
+    if account.next_due is None and probe_at is None and not _is_among_the_first_new(account, this_round):
+        MailAccount.objects.filter(pk=account.pk, next_due=None).update(next_due=next_due_of(account, now))
         return None
-    if (probe_at and now < probe_at) or Budget.of(account).is_used_up or not _host_lets(account, probed):
+    not_yet = probe_at is not None and now < probe_at
+    if not_yet or Budget.of(account).is_used_up or not _host_lets(account, this_round.probed):
         return None
     return _start(account, now)
 
 
-def _put_into_line(account: MailAccount, now) -> None:
-    MailAccount.objects.filter(pk=account.pk, next_due=None).update(next_due=next_due_of(account, now))
+def _is_among_the_first_new(account: MailAccount, this_round: Round) -> bool:
+    """A new account shows at once whether it works; of many new ones, most get their place in line."""
+    if not is_new(account) or this_round.new_ones >= NEW_ONES_AT_ONCE:
+        return False
+    this_round.new_ones += 1
+    return True
 
 
 def _host_lets(account: MailAccount, probed: set[bytes]) -> bool:

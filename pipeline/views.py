@@ -69,7 +69,9 @@ def _fetch(request, account: MailAccount | None):
     if user_key is None and not _all_in_background(accounts):
         return _go(request, f"{reverse('unlock')}?next={reverse('overview')}")
     keys = actions.account_keys(accounts, user_key) if user_key else None
-    PipelineBroker().enqueue_fetch_job(request.user, account, keys=keys, first_import_whole=True)
+    PipelineBroker().enqueue_fetch_job(
+        request.user, account, max_mails=None, keys=keys, first_import_whole=True
+    )
     return _panel_or_overview(request)
 
 

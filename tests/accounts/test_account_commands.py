@@ -499,3 +499,12 @@ def test_two_passwords_that_do_not_match_add_nobody(house):
     status, out, err = terminal.end()
     assert (status, out) == (2, "") and "The two did not match. Nothing was changed." in err
     assert_one_line(house.manage("grants", "mistyped@example.org"), 2, "There is no person")
+
+
+@pytest.mark.parametrize("option", ["--include", "--exclude"])
+def test_an_empty_pattern_is_refused(option, anna, monkeypatch):
+    monkeypatch.setenv("MAILHELPER_PASSWORD", anna.password)
+    monkeypatch.setenv("MAILHELPER_IMAP_PASSWORD", "anything")
+    connection = ("--host", "h", "--port", "993", "--security", "tls", "--login", "l")
+    with pytest.raises(CommandError, match="pattern"):
+        call_command("add_account", "anna@example.org", "--name", "X", *connection, option, " ")

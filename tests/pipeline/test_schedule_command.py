@@ -72,4 +72,4 @@ def test_without_an_account_it_says_how_to_add_one(anna):
 
 def test_an_account_in_background_sync_has_its_next_time_before_the_first_tick(anna, account):
     grants.grant(account, actions.account_key(account, anna.user_key), GrantPurpose.BACKGROUND)
-    assert re.search(r"GMX: every 15 min, next \d{4}-\d\d-\d\d \d\d:\d\d;", schedule())
+    assert re.search(r"GMX: every 15 min, next \d{4}-\d\d-\d\d \d\d:\d\d UTC;", schedule())

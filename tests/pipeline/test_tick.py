@@ -64,7 +64,15 @@ def test_fixed_times_are_kept_in_the_persons_time_zone(clock, anna, due):
     assert due.next_due == datetime(2026, 3, 2, 8, tzinfo=UTC)
 
 
-def test_a_new_account_is_given_its_place_in_line(clock, due, rings):
+def test_a_new_account_is_synced_at_the_next_tick(clock, due, rings):
+    MailAccount.objects.update(next_due=None)
+    tasks.beat()
+    assert rings == [str(AccountRun.objects.get().pk)]
+
+
+def test_an_account_whose_schedule_was_changed_is_given_its_place_in_line(clock, due, rings, sync):
+    sync(due)
+    rings.clear()
     MailAccount.objects.update(next_due=None)
     tasks.beat()
     due.refresh_from_db()

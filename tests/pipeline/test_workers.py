@@ -6,14 +6,16 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from pipeline.processes import end, launch
+from pipeline.processes import SHORTEST_LIFE, end, launch
 from tests.conftest import Mailbox
 from tests.installation import BASE, Installation, engine_of_this_run
 from tests.pipeline.test_errors import drop
 from tests.pipeline.test_sync import mail
+from tests.servers.ports import free_port
 from tests.servers.scripted import ScriptedImap
 
 pytestmark = pytest.mark.engines
@@ -170,3 +172,31 @@ def lose_the_queue(house):
     else:
         for file in (house.home / "var").glob("queue.sqlite3*"):
             file.unlink()
+
+
+def test_serve_starts_a_killed_worker_again(house):
+    serving = house.start("serve", "--port", str(free_port()))
+    try:
+        first = until(lambda: worker_of(serving.pid))
+        until(lambda: house.rows("SELECT at FROM pipeline_heartbeat"))
+        until(lambda: age_of(first) > SHORTEST_LIFE + 1)
+        os.kill(first, signal.SIGKILL)
+        until(lambda: worker_of(serving.pid) not in (first, None))
+    finally:
+        serving.terminate()
+        out, err = serving.communicate(timeout=30)
+    assert (serving.returncode, "Traceback" in out + err) == (0, False), out + err
+    assert "was killed and is started again" in err
+
+
+def worker_of(pid: int) -> int | None:
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        command = Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"run_huey" in command:  # a zombie has no command line
+            return int(child)
+    return None
+
+
+def age_of(pid: int) -> float:
+    started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")

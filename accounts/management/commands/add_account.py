@@ -50,6 +50,8 @@ class Command(Door):
         connection = actions.Connection(
             host.strip(), login, ask_secret(IMAP_PASSWORD, f"Password of {login}"), _pem(options["ca_file"])
         )
+        if not all(pattern.strip() for pattern in (*options["include"], *options["exclude"])):
+            raise UsageError("A pattern must not be empty.")
         rules = actions.FolderRules(tuple(options["include"]), tuple(options["exclude"]))
         with transaction.atomic():
             if options["replace"]:

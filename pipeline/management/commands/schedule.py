@@ -3,6 +3,7 @@ from zoneinfo import ZoneInfo
 from accounts import actions
 from accounts.errors import UsageError
 from accounts.management.doors import Door, account_named, person
+from diagnostics.health import Status, assess, facts_of
 from pipeline.budget import Budget
 from pipeline.queries import next_try
 
@@ -34,6 +35,8 @@ class Command(Door):
         elif any(value not in (None, False) for value in asked.values()):
             raise UsageError("Say which account with --name.")
         accounts = list(user.mail_accounts.select_related("user"))
+        if name:
+            accounts = [account for account in accounts if account.label.lower() == name.lower()]
         for account in accounts:
             self.stdout.write(_line(account))
         if not accounts:
@@ -62,4 +65,7 @@ def _next(account) -> str:
     at = next_try(account)
     if at is None:
         return "not by itself (manage.py grants allows it)"
-    return f"next {at.astimezone(ZoneInfo(account.user.time_zone)):%Y-%m-%d %H:%M}"
+    zone = account.user.time_zone
+    state = assess(facts_of(account))
+    why = "" if state.status == Status.HEALTHY else f" ({state.status}: {state.reason})"
+    return f"next {at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}{why}"

@@ -81,7 +81,7 @@ class Command(Door):
 
     def _stop(self, work, queued):
         if queued:
-            said = "Not followed any more. The workers go on."
+            said = "Not followed any more. Workers go on with it, now or when one runs."
         else:
             work.stop()
             said = "Stopped. What was fetched is stored; the next sync goes on from there."
@@ -102,7 +102,8 @@ class Command(Door):
         status = JobStatus.SUCCESS if runs and good == len(runs) else JobStatus.PARTIAL_FAILURE
         status = status if good else JobStatus.FAILED
         if options["json"]:
-            self.stdout.write(json.dumps(_json(status, reports, runs), default=str))
+            pending = {account.pk: account_figures(account).pending for account in accounts}
+            self.stdout.write(json.dumps(_json(status, reports, runs, pending), default=str))
         elif runs:
             self._explain([run for _, run in runs], accounts)
             self.stdout.write(f"{good} of {len(runs)} accounts synced.")
@@ -146,7 +147,7 @@ def _keys(accounts, email):
     )
 
 
-def _json(status, reports, runs):
+def _json(status, reports, runs, pending):
     return {
         "status": status,
         "jobs": [{"job_id": r.job_id, "user": r.user, "status": r.status} for r in reports],
@@ -158,6 +159,7 @@ def _json(status, reports, runs):
                 "status": run.status,
                 "emails_fetched": run.emails_fetched,
                 "emails_processed": run.emails_processed,
+                "pending": pending.get(run.account_id, 0),
                 "error_type": run.error_type or None,
                 "error": f"{run.error} {run.next_step}".strip() or None,
                 "retry_at": run.retry_at,
