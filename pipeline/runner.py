@@ -68,6 +68,7 @@ def end(work: Work, error: Exception | None) -> None:
     match error:
         case None:
             runs.succeed(work.claim, work.max_mails, work.run.timeout_seconds, **work.facts())
+            logger.info("account %s, run %s: %d mails fetched", work.run.account_id, work.run.pk, work.mails)
         case Leave(arrow="stopped"):
             runs.stop(work.claim, **work.facts())
         case Leave(arrow="yielded"):
@@ -84,7 +85,7 @@ def fail(work: Work, error: Exception) -> None:
     """Retry or end the run by the error's type; the words that came with it are sealed. Raises LeaseLost."""
     error_type, facts = _named(work, error)
     again = _next_try(work, error_type, facts)
-    logger.warning("run %s: %s %s", work.run.pk, error_type, facts or "")
+    logger.warning("account %s, run %s: %s %s", work.run.account_id, work.run.pk, error_type, facts or "")
     known = {"error_facts": facts, "sealed_evidence": work.sealed_evidence(error), **work.facts()}
     if error_type == ErrorType.BUDGET:
         runs.skip(work.claim, error_type, work.budget.resumes_at, **known)
