@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import available_timezones
 
 from django.conf import settings
@@ -44,11 +44,19 @@ class Connection:
 
 
 @dataclass(frozen=True)
-class FolderRules:
-    """Glob patterns over folder names; an include pattern also admits what is left out by default."""
+class Filters:
+    """Which mail of an account is fetched. What they leave out is counted as excluded.
+
+    `include` and `exclude` are glob patterns over folder names; an include pattern also admits what is left
+    out by default. `since` leaves out what arrived before that day (UTC), `unread_before` what arrived
+    before that moment and was read, `max_mail_bytes` the body of what is larger.
+    """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    since: date | None = None
+    unread_before: datetime | None = None
+    max_mail_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -186,14 +194,14 @@ def add_account(
     port: int,
     security: str,
     connection: Connection,
-    rules: FolderRules = FolderRules(),
+    filters: Filters = Filters(),
 ) -> MailAccount:
     """Raises UsageError when the label is taken or the connection would send the password in clear."""
     _check_connection(security, connection)
     account = MailAccount(user=user, label=_clean_label(label))
     key = vault.new_key()
     account.sealed_account_key = vault.seal(user_key, key, *_place(account, "sealed_account_key"))
-    _describe(account, key, port, security, connection, rules)
+    _describe(account, key, port, security, connection, filters)
     try:
         with transaction.atomic():
             account.save(force_insert=True)
@@ -210,11 +218,11 @@ def replace_connection(
     port: int,
     security: str,
     connection: Connection,
-    rules: FolderRules,
+    filters: Filters,
 ) -> None:
     """New settings for the same mailbox: its stored mail and its ledger stay, its failures are forgotten."""
     _check_connection(security, connection)
-    _describe(account, account_key(account, user_key), port, security, connection, rules)
+    _describe(account, account_key(account, user_key), port, security, connection, filters)
     account.connection_changed_at = account.next_due = timezone.now()
     described = ("port", "security", "provider", "host_key", "sealed_connection", "sealed_folder_rules")
     account.save(update_fields=[*described, "connection_changed_at", "next_due"])
@@ -291,13 +299,13 @@ def checked_ca(pem: str) -> str:
     return pem
 
 
-def _describe(account, key, port, security, connection, rules) -> None:
+def _describe(account, key, port, security, connection, filters) -> None:
     account.port, account.security = port, security
     account.provider = provider_of(connection.host)
     account.host_key = _host_key(connection.host, port)
     connection = replace(connection, mail_key_digest=vault.digest(account.user.vault.mail_public_key))
     account.sealed_connection = _seal_fields(account, key, "sealed_connection", connection)
-    account.sealed_folder_rules = _seal_fields(account, key, "sealed_folder_rules", rules)
+    account.sealed_folder_rules = _seal_fields(account, key, "sealed_folder_rules", filters)
 
 
 def _host_key(host: str, port: int) -> bytes:
@@ -305,7 +313,8 @@ def _host_key(host: str, port: int) -> bytes:
 
 
 def _seal_fields(account: MailAccount, key: bytes, field: str, value) -> bytes:
-    return vault.seal(key, json.dumps(asdict(value)).encode(), *_place(account, field))
+    packed = json.dumps(asdict(value), default=lambda moment: moment.isoformat())
+    return vault.seal(key, packed.encode(), *_place(account, field))
 
 
 def connection_of(account: MailAccount, key: bytes) -> Connection:
@@ -314,7 +323,21 @@ def connection_of(account: MailAccount, key: bytes) -> Connection:
     )
 
 
-def folder_rules_of(account: MailAccount, key: bytes) -> FolderRules:
-    place = _place(account, "sealed_folder_rules")
-    rules = json.loads(vault.unseal(key, account.sealed_folder_rules, *place))
-    return FolderRules(tuple(rules["include"]), tuple(rules["exclude"]))
+def filters_of(account: MailAccount, key: bytes) -> Filters:
+    place = _place(account, "sealed_folder_rules")  # its first name: the seal is bound to it
+    fields = json.loads(vault.unseal(key, account.sealed_folder_rules, *place))
+    since, unread_before = fields.get("since"), fields.get("unread_before")
+    return Filters(
+        tuple(fields["include"]),
+        tuple(fields["exclude"]),
+        since and date.fromisoformat(since),
+        unread_before and datetime.fromisoformat(unread_before),
+        fields.get("max_mail_bytes"),
+    )
+
+
+def set_filters(account: MailAccount, user_key: bytes, filters: Filters) -> None:
+    """The next sync fetches what these admit, and counts as excluded what they leave out."""
+    key = account_key(account, user_key)
+    account.sealed_folder_rules = _seal_fields(account, key, "sealed_folder_rules", filters)
+    account.save(update_fields=["sealed_folder_rules"])

@@ -96,7 +96,7 @@ class Security(models.TextChoices):
 
 
 class MailAccount(models.Model):
-    """One mailbox of one person. Its label is readable; host, login, secret and folder rules are sealed."""
+    """One mailbox of one person. Its label is readable; host, login, secret and filters are sealed."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="mail_accounts")

@@ -1,10 +1,11 @@
-"""Which mails come next, in what batches, and how one that cannot be had is told from the others."""
+"""In what batches mails come, and how one that cannot be had is told from the others."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 
 from accounts.errors import ErrorType, SyncError
 from mail.deadline import Deadline
+from mail.guard import chunks
 from mail.imap import ImapSession
 from mail.parcels import FetchedBatch, PendingMail
 
@@ -18,21 +19,18 @@ MAX_RECONNECTS = 3
 _ONE_MAIL_MAY_BE_THE_CAUSE = (ErrorType.PROTOCOL_ERROR, ErrorType.CONNECTION_RESET, ErrorType.TIMEOUT)
 
 
-def newest_first(pending: Iterable[PendingMail]) -> list[PendingMail]:
-    """Mails that failed before come last; among the rest the newest comes first, wherever it lies."""
-
-    def order(mail: PendingMail):
-        return mail.attempts > 0, -(mail.internal_date.timestamp() if mail.internal_date else 0), -mail.uid
-
-    return sorted(pending, key=order)
-
-
 def batches(pending: list[PendingMail]) -> Iterator[list[PendingMail]]:
     """Batches of one folder each, bounded by count and bytes; a mail that failed before stands alone."""
     for start in range(0, len(pending), WINDOW_MAILS):
         window = sorted(pending[start : start + WINDOW_MAILS], key=_company)
         for _, mails in groupby(window, key=_company):
             yield from _bounded(mails)
+
+
+def by_folder(mails: list[PendingMail], count: int) -> Iterator[list[PendingMail]]:
+    """At most so many at a time, of one folder each."""
+    for _, group in groupby(sorted(mails, key=lambda mail: mail.folder_id), key=lambda mail: mail.folder_id):
+        yield from chunks(list(group), count)
 
 
 def _company(mail: PendingMail):
@@ -79,6 +77,16 @@ class Fetcher:
             again = self._one_by_one(raw_name, uidvalidity, missing)
             return FetchedBatch(_found(batch, raws) + again.mails, again.failed)
         return FetchedBatch(_found(batch, raws), tuple(missing))
+
+    def headers(self, raw_name: bytes, uidvalidity: int, batch: list[PendingMail]) -> dict[int, bytes]:
+        """By UID, those that could be had. Raises SyncError when the server is the trouble."""
+        self.require_server()
+        try:
+            self._examine(raw_name, uidvalidity)
+            return self.session.headers([mail.uid for mail in batch])
+        except SyncError as error:
+            self._recover(error)
+            return {}
 
     def require_server(self) -> None:
         """Raises the error by which the server was lost, if it was."""

@@ -1,4 +1,4 @@
-"""IMAPClient with our habits: byte names, bounded reads, a dial and a socket that we watch."""
+"""IMAPClient for connecting and logging in: bounded reads, a dial and a socket that we watch."""
 
 import imaplib
 import logging
@@ -12,11 +12,14 @@ from imapclient.exceptions import CapabilityError
 
 from accounts.models import Security
 from mail.deadline import resolve
-from mail.imap_text import joined, quotable, quoted
+from mail.imap_text import quoted
+from mail.wire import Wire
 
 SILENCE_SECONDS = 30
 DIAL_SECONDS = 15
 READ_CHUNK = 256 * 1024
+MAX_LINE = 16_000_000  # VANISHED or ESEARCH of 1.6 million scattered UIDs
+REPORTED_BYTES = 4_096
 
 # They log host and login at DEBUG; a filter holds whatever level somebody sets.
 for _name in ("imapclient.imapclient", "imapclient.imaplib"):
@@ -29,6 +32,7 @@ class _Imap4(imaplib.IMAP4):
     def __init__(self, host, port, dial, max_literal, on_bytes):
         self._dial, self._max_literal, self._on_bytes = dial, max_literal, on_bytes
         self.allowance: int | None = None
+        self._unreported = 0
         super().__init__(host, port)
 
     def _create_socket(self, timeout):
@@ -43,20 +47,29 @@ class _Imap4(imaplib.IMAP4):
         while size > 0 and (piece := self.file.read1(min(size, READ_CHUNK))):
             pieces.append(piece)
             size -= len(piece)
-            self._on_bytes(len(piece))
+            self._report(len(piece))
         return b"".join(pieces)
 
     def readline(self):
-        try:
-            line = super().readline()
-        except self.error as error:  # a line over a million bytes: what follows cannot be read
-            raise ValueError(str(error)) from error
-        self._on_bytes(len(line))
+        line = self.file.readline(MAX_LINE + 1)
+        if len(line) > MAX_LINE:
+            raise ValueError(f"a line of more than {MAX_LINE} bytes")
+        self._report(len(line))
         return line
+
+    def _report(self, count: int) -> None:
+        """Not each of 100,000 short lines by itself."""
+        self._unreported += count
+        if self._unreported >= REPORTED_BYTES:
+            self.report_rest()
+
+    def report_rest(self) -> None:
+        count, self._unreported = self._unreported, 0
+        self._on_bytes(count)
 
 
 class Client(IMAPClient):
-    """IMAPClient with byte names (one name that is no modified UTF-7 would spoil the whole list)."""
+    """Connects and logs in; what follows goes over `wire`. `offers` are the capabilities after the login."""
 
     def __init__(self, connection, port, security, guard, max_literal, on_bytes):
         self._connection, self._guard = connection, guard
@@ -64,8 +77,9 @@ class Client(IMAPClient):
         self._context = ssl.create_default_context(cadata=connection.ca_pem or None)
         tls = security == Security.TLS
         super().__init__(connection.host, port, ssl=tls, timeout=SocketTimeout(DIAL_SECONDS, SILENCE_SECONDS))
-        self.folder_encode = False
         self._imap.debug = 0  # IMAPClient's 5 formats every literal twice: 2.6 x the time
+        self.wire = Wire(self._imap)
+        self.offers: frozenset[bytes] = frozenset()
 
     def _create_IMAP4(self):
         return _Imap4(self.host, self.port, self._dial, *self._limits)
@@ -104,51 +118,25 @@ class Client(IMAPClient):
         self._imap.untagged_responses = {}  # what came before TLS may be forged
 
     def authenticate(self, login: str, secret: str) -> None:
-        if self._imap.state == "AUTH":
-            return
-        if self.has_capability("AUTH=PLAIN"):
-            self.plain_login(login, secret)
-        else:
-            typ, data = self._imap._simple_command("LOGIN", quoted(login.encode()), quoted(secret.encode()))
-            self._checkok("login", typ, data)
-            self._imap.state = "AUTH"
+        if self._imap.state != "AUTH":
+            self._imap.untagged_responses = {}
+            if self.has_capability("AUTH=PLAIN"):
+                self.plain_login(login, secret)
+            else:
+                typ, data = self._imap._simple_command(
+                    "LOGIN", quoted(login.encode()), quoted(secret.encode())
+                )
+                self._checkok("login", typ, data)
+                self._imap.state = "AUTH"
         self._cached_capabilities = None
-        self._imap.untagged_responses = {}
+        self.offers = frozenset(word.upper() for word in self.capabilities())
 
     def drop(self) -> None:
         with suppress(OSError):  # it may be gone already
             self.shutdown()
 
-    def _normalise_folder(self, folder_name):
-        return quoted(folder_name.encode() if isinstance(folder_name, str) else folder_name)
-
-    def examine(self, raw_name: bytes) -> dict:
-        self._imap.untagged_responses = {}
-        self._imap.is_readonly = True
-        typ, data = self._named("EXAMINE", raw_name)
-        self._checkok("examine", typ, data)
-        self._imap.state = "SELECTED"
-        return self._process_select_response(self._imap.untagged_responses)
-
-    def status(self, raw_name: bytes):
-        typ, data = self._imap._simple_command("STATUS", quoted(raw_name), "(MESSAGES)")
-        return self._imap._untagged_response(typ, data, "STATUS")
-
-    def _named(self, command: str, raw_name: bytes):
-        if not quotable(raw_name):
-            self._imap.literal = raw_name
-            return self._imap._simple_command(command)
-        return self._imap._simple_command(command, quoted(raw_name))
-
-    def fetch_lines(self, uid_set: str, items: str) -> Iterator[bytes]:
-        typ, data = self._imap.uid("FETCH", uid_set, items)
-        self._checkok("fetch", typ, data)
-        return (joined(line) for line in data if line)
-
-    def changed_since(self, exists: int) -> bool:
-        """Whether the server spoke of mails that came or went, beside the last answers."""
-        announced = self._imap.untagged_responses.get("EXISTS")
-        return bool(announced and int(announced[-1]) != exists) or "EXPUNGE" in self._imap.untagged_responses
+    def report_rest(self) -> None:
+        self._imap.report_rest()
 
 
 def _connected(family, kind, protocol, address, seconds: float) -> socket.socket:

@@ -10,7 +10,12 @@ from accounts.models import MailAccount
 
 
 class Folder(models.Model):
-    """A folder as the server had it at `as_of`; its name is sealed under the account key."""
+    """A folder as the server had it at `as_of`; its name is sealed under the account key.
+
+    `looked_at` is when all its UIDs and flags were read last, `reset_asked_at` when a person asked to have
+    every mail looked up anew. `missing_since` and `emptied_at` are first looks at something surprising,
+    which a later run has to confirm: the folder was not listed, or all its mails were gone.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(MailAccount, on_delete=models.CASCADE, related_name="folders")
@@ -24,6 +29,10 @@ class Folder(models.Model):
     highestmodseq = models.BigIntegerField(null=True)
     server_count = models.BigIntegerField(null=True)
     as_of = models.DateTimeField(null=True)
+    looked_at = models.DateTimeField(null=True)
+    reset_asked_at = models.DateTimeField(null=True)
+    missing_since = models.DateTimeField(null=True)
+    emptied_at = models.DateTimeField(null=True)
     gone_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -58,7 +67,10 @@ class ContentKey(models.Model):
 
 
 class Message(models.Model):
-    """One mail, however many folders hold it. What it says is sealed; size and date are not."""
+    """One mail, however many folders hold it. What it says is sealed; size and date are not.
+
+    `header_only` where its body is over the size limit: then `size` is what the server says.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(MailAccount, on_delete=models.CASCADE, related_name="messages")
@@ -70,6 +82,7 @@ class Message(models.Model):
     object_id_index = BytesField(null=True)
     size = models.BigIntegerField()
     internal_date = models.DateTimeField(null=True)
+    header_only = models.BooleanField(default=False)
     parsed = models.BooleanField(default=False)
     error_type = models.CharField(max_length=32, blank=True)
     stored_at = models.DateTimeField(default=timezone.now)
@@ -82,7 +95,10 @@ class Message(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "raw_index"], name="each_mail_stored_once")]
-        indexes = [models.Index(fields=["account", "-internal_date"], name="message_newest_first")]
+        indexes = [
+            models.Index(fields=["account", "-internal_date"], name="message_newest_first"),
+            models.Index(fields=["account", "object_id_index"], name="message_by_object_id"),
+        ]
 
 
 class MessageBody(models.Model):
@@ -108,6 +124,9 @@ class LedgerEntry(models.Model):
     flags = models.PositiveSmallIntegerField(default=0)
     sealed_keywords = BytesField(null=True)
     keywords_index = BytesField(null=True)
+    sealed_labels = BytesField(null=True)
+    labels_index = BytesField(null=True)
+    object_id_index = BytesField(null=True)
     modseq = models.BigIntegerField(null=True)
     message = models.ForeignKey(Message, on_delete=models.RESTRICT, null=True, related_name="entries")
 
@@ -121,3 +140,39 @@ class LedgerEntry(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["folder", "uidvalidity", "state"], name="entry_by_state")]
+
+
+class FindingKind(models.TextChoices):
+    """What a sync met that a person should know of, though it went on."""
+
+    FOLDER_MISSING = "folder_missing"
+    FOLDER_EMPTIED = "folder_emptied"
+    UIDVALIDITY_CHANGED = "uidvalidity_changed"
+    MODSEQ_WENT_DOWN = "modseq_went_down"
+    NO_MODSEQ = "no_modseq"
+    COUNTS_DIFFER = "counts_differ"
+
+
+class Finding(models.Model):
+    """Something surprising in an account's mailbox, or in one folder of it; open until it is over."""
+
+    id = models.BigAutoField(primary_key=True)
+    account = models.ForeignKey(MailAccount, on_delete=models.CASCADE, related_name="findings")
+    folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="findings")
+    kind = models.CharField(max_length=32, choices=FindingKind.choices)
+    facts = models.JSONField(default=dict)
+    found_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["folder", "kind"],
+                condition=models.Q(ended_at=None),
+                name="one_open_finding_of_a_kind",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=FindingKind.values), name="finding_kind_known"
+            ),
+        ]
+        indexes = [models.Index(fields=["account", "-found_at"], name="finding_newest_first")]

@@ -1,8 +1,11 @@
 """What travels between the stages of a sync: named, frozen, one purpose each."""
 
+from array import array
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from mail.uid_set import UidSet
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Envelope:
 
 
 @dataclass(frozen=True)
+class FolderStatus:
+    """What a server says of a folder that is not opened (STATUS); None where it does not say."""
+
+    messages: int | None = None
+    uidnext: int | None = None
+    uidvalidity: int | None = None
+    highestmodseq: int | None = None
+
+
+@dataclass(frozen=True)
 class ListedFolder:
     """One line of LIST. The bytes of the name are its identity; `name` is for people."""
 
@@ -35,6 +48,7 @@ class ListedFolder:
     name: str
     delimiter: str
     flags: frozenset[str]
+    status: FolderStatus = FolderStatus()
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,7 @@ class SurveyedFolder:
     special_use: str
     guessed: bool
     excluded: bool
+    status: FolderStatus = FolderStatus()
 
 
 @dataclass(frozen=True)
@@ -60,10 +75,14 @@ class Selected:
 
 @dataclass(frozen=True)
 class Flags:
-    """System flags as bits (mail.models.SystemFlag) and custom keywords, sorted."""
+    """System flags as bits (mail.models.SystemFlag), custom keywords and Gmail's labels, each sorted.
+
+    `labels` is None where the server has none to tell.
+    """
 
     system: int
     keywords: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,20 +99,34 @@ class FlagSurvey:
 
 
 @dataclass(frozen=True)
-class Metadata:
-    """RFC822.SIZE and INTERNALDATE, None where the server does not say."""
+class Changes:
+    """What the server says has changed in a folder since a MODSEQ; `vanished` is None where it cannot say."""
 
-    size: int | None
-    internal_date: datetime | None
+    selected: Selected
+    flags: dict[int, Flags | None]
+    vanished: UidSet | None
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """RFC822.SIZE, INTERNALDATE and the server's id of the content, None where the server does not say.
+
+    The id is EMAILID (RFC 8474) or Gmail's X-GM-MSGID.
+    """
+
+    size: int | None = None
+    internal_date: datetime | None = None
+    object_id: str | None = None
 
 
 @dataclass(frozen=True)
 class KnownEntry:
-    """What the ledger holds of a UID; `keywords_index` is the blind index of its keywords."""
+    """What the ledger holds of a UID; indexes are the blind indexes of its keywords and labels."""
 
     state: str
     system_flags: int
     keywords_index: bytes | None
+    labels_index: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +140,31 @@ class FolderPlan:
 
 
 @dataclass(frozen=True)
+class Suspect:
+    """A mail that may be stored already: what a stored one has to be like to be taken for the same.
+
+    `object_id_index` is the blind index of the server's id of its content; `draft` is the flag.
+    """
+
+    uid: int
+    size: int | None
+    internal_date: datetime | None
+    object_id_index: bytes | None
+    draft: bool = False
+
+
+@dataclass(frozen=True)
+class PendingOrder:
+    """The ledger rows of all mails that are to be fetched, in the order of fetching, and their sizes.
+
+    Arrays of numbers, since there may be a million; a size that the server does not say counts as 0.
+    """
+
+    entry_ids: array
+    sizes: array
+
+
+@dataclass(frozen=True)
 class PendingMail:
     """A ledger entry whose mail is still to be fetched."""
 
@@ -116,16 +174,22 @@ class PendingMail:
     size: int | None
     internal_date: datetime | None
     attempts: int
+    flags: int = 0
+    object_id_index: bytes | None = None
 
 
 @dataclass(frozen=True)
 class ParsedMail:
-    """A fetched mail on its way into the store; without an envelope it is kept raw and marked."""
+    """A fetched mail on its way into the store; without an envelope it is kept raw and marked.
+
+    `raw` is the header alone when `header_only`: the mail is over the size limit.
+    """
 
     pending: PendingMail
     raw: bytes
     envelope: Envelope | None
     error_type: str = ""
+    header_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,15 @@ from accounts.models import MailAccount
 from mail.imap_text import display_name
 from mail.models import EntryState, Folder, LedgerEntry, Message, SystemFlag
 from mail.parcels import Address, Envelope
-from mail.store import keywords_place, place
+from mail.sealer import entry_place, place
 
 
 @dataclass(frozen=True)
 class FolderFigures:
-    """What became of every mail the server counts in one folder. `on_server` is the server's own count."""
+    """What became of every mail the server counts in one folder. `on_server` is the server's own count.
+
+    `excluded_by` counts the excluded by what left them out: folder, over_limit, since, unread_only.
+    """
 
     folder_id: UUID
     special_use: str
@@ -32,6 +35,7 @@ class FolderFigures:
     pending: int
     gone: int
     as_of: datetime | None
+    excluded_by: dict[str, int]
 
     @property
     def unexplained(self) -> int:
@@ -60,6 +64,7 @@ class StoredMail:
     raw: bytes
     flags: frozenset[SystemFlag]
     keywords: tuple[str, ...]
+    labels: tuple[str, ...]
     internal_date: datetime | None
 
 
@@ -74,14 +79,27 @@ def folder_figures(account: MailAccount) -> list[FolderFigures]:
         )
         for state in EntryState.values
     }
-    return [_figures(folder) for folder in current_folders(account).annotate(**counts)]
+    reasons = _excluded_by(account)
+    folders = current_folders(account).annotate(**counts)
+    return [_figures(folder, reasons.get(folder.pk, {})) for folder in folders]
 
 
-def _figures(folder: Folder) -> FolderFigures:
+def _excluded_by(account: MailAccount) -> dict[UUID, dict[str, int]]:
+    rows = LedgerEntry.objects.filter(
+        folder__account=account, uidvalidity=F("folder__uidvalidity"), state=EntryState.EXCLUDED
+    )
+    found: dict[UUID, dict[str, int]] = {}
+    for folder, reason, count in rows.values_list("folder", "reason").annotate(Count("pk")).order_by():
+        found.setdefault(folder, {})[reason] = count
+    return found
+
+
+def _figures(folder: Folder, excluded_by: dict[str, int]) -> FolderFigures:
     on_server = folder.server_count or 0
     counted = {state: getattr(folder, f"{state}_entries") for state in EntryState.values}
     if folder.excluded:
         counted = dict.fromkeys(EntryState.values, 0) | {EntryState.EXCLUDED: on_server}
+        excluded_by = {"folder": on_server} if on_server else {}
     return FolderFigures(
         folder_id=folder.pk,
         special_use=folder.special_use,
@@ -89,6 +107,7 @@ def _figures(folder: Folder) -> FolderFigures:
         left_out=folder.excluded,
         on_server=on_server,
         as_of=folder.as_of,
+        excluded_by=excluded_by,
         **counted,
     )
 
@@ -129,10 +148,17 @@ class MailOpener:
         return unpack_envelope(vault.unseal(self._content_key(message), message.sealed_envelope, *where))
 
     def keywords(self, entry: LedgerEntry) -> tuple[str, ...]:
-        if entry.sealed_keywords is None:
+        return self._words(entry, "sealed_keywords")
+
+    def labels(self, entry: LedgerEntry) -> tuple[str, ...]:
+        return self._words(entry, "sealed_labels")
+
+    def _words(self, entry: LedgerEntry, field: str) -> tuple[str, ...]:
+        sealed = getattr(entry, field)
+        if sealed is None:
             return ()
-        where = keywords_place(entry.folder_id, entry.uidvalidity, entry.uid)
-        return tuple(json.loads(vault.unseal(self._account_key, entry.sealed_keywords, *where)))
+        where = entry_place(entry.folder_id, entry.uidvalidity, entry.uid, field)
+        return tuple(json.loads(vault.unseal(self._account_key, sealed, *where)))
 
     def _content_key(self, message: Message) -> bytes:
         row = message.content_key
@@ -160,5 +186,6 @@ def stored_mails(folder: Folder, opener: MailOpener) -> Iterator[StoredMail]:
             raw=opener.raw(entry.message),
             flags=frozenset(flag for flag in SystemFlag if entry.flags & flag),
             keywords=opener.keywords(entry),
+            labels=opener.labels(entry),
             internal_date=entry.internal_date,
         )

@@ -2,7 +2,7 @@
 
 from fnmatch import fnmatchcase
 
-from accounts.actions import FolderRules
+from accounts.actions import Filters
 from mail.parcels import ListedFolder, SurveyedFolder
 
 SPECIAL_USES = ("all", "archive", "drafts", "flagged", "junk", "sent", "trash")  # RFC 6154
@@ -19,20 +19,26 @@ _WELL_KNOWN = {
 _PARENTS = ("", "inbox", "[gmail]", "[google mail]")
 
 
-def survey(listed: list[ListedFolder], rules: FolderRules) -> list[SurveyedFolder]:
-    """One surveyed folder per listed name, INBOX first."""
+def survey(listed: list[ListedFolder], filters: Filters, *, all_mail: bool = False) -> list[SurveyedFolder]:
+    """One surveyed folder per listed name, INBOX first.
+
+    `all_mail`: the folder of all mail is synced too. Elsewhere it shows what the other folders hold; Gmail
+    keeps archived mail only there.
+    """
     listed = list({folder.raw_name: folder for folder in listed}.values())
     marked = {use for folder in listed for use in SPECIAL_USES if f"\\{use}" in folder.flags}
-    surveyed = [_surveyed(folder, marked, rules) for folder in listed]
+    left_out = tuple(use for use in LEFT_OUT if not (all_mail and use == "all"))
+    surveyed = [_surveyed(folder, marked, filters, left_out) for folder in listed]
     return sorted(surveyed, key=lambda folder: (folder.name.upper() != "INBOX", folder.name))
 
 
-def _surveyed(folder: ListedFolder, marked: set[str], rules: FolderRules) -> SurveyedFolder:
+def _surveyed(folder: ListedFolder, marked: set[str], filters: Filters, left_out: tuple) -> SurveyedFolder:
     use = next((use for use in SPECIAL_USES if f"\\{use}" in folder.flags), "")
     guess = "" if use else _guess(folder)
     guessed = bool(guess) and guess not in marked
     use = guess if guessed else use
-    return SurveyedFolder(folder.raw_name, folder.name, use, guessed, _excluded(folder.name, use, rules))
+    excluded = _excluded(folder.name, use in left_out, filters)
+    return SurveyedFolder(folder.raw_name, folder.name, use, guessed, excluded, folder.status)
 
 
 def _guess(folder: ListedFolder) -> str:
@@ -42,10 +48,10 @@ def _guess(folder: ListedFolder) -> str:
     return next((use for use, names in _WELL_KNOWN.items() if leaf.lower() in names), "")
 
 
-def _excluded(name: str, use: str, rules: FolderRules) -> bool:
-    if _matches(name, rules.exclude):
+def _excluded(name: str, by_use: bool, filters: Filters) -> bool:
+    if _matches(name, filters.exclude):
         return True
-    return not _matches(name, rules.include) if rules.include else use in LEFT_OUT
+    return not _matches(name, filters.include) if filters.include else by_use
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

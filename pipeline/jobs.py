@@ -86,6 +86,7 @@ def _end(arrow: str, job: PipelineJob, status: JobStatus, runs: list[AccountRun]
         status,
         ended_at=timezone.now(),
         emails_fetched=sum(run.emails_fetched for run in runs),
+        emails_linked=sum(run.emails_linked for run in runs),
         emails_processed=sum(run.emails_processed for run in runs),
         error_types=error_types if runs else {ErrorType.NO_ACCOUNTS: 1},
         metrics=_summed_phases(runs),

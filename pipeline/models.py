@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.fields import BytesField
 from accounts.models import KeyGrant, MailAccount
+from mail.models import Folder
 
 
 class JobType(models.TextChoices):
@@ -68,6 +69,7 @@ class PipelineJob(models.Model):
     max_mails = models.PositiveIntegerField(null=True)
     timeout_seconds = models.PositiveIntegerField(null=True)
     emails_fetched = models.PositiveIntegerField(default=0)
+    emails_linked = models.PositiveIntegerField(default=0)
     emails_processed = models.PositiveIntegerField(default=0)
     error_types = models.JSONField(default=dict)
     metrics = models.JSONField(default=dict)
@@ -91,13 +93,15 @@ class AccountRun(models.Model):
     """One account's work. At most one run is active per account and kind.
 
     `attempt` counts claims; `retries` and `lapses` count since the last stored batch. A pending run with
-    an owner is kept for that process until `lease_until`. `try_now` is a person's wish for this account.
+    an owner is kept for that process until `lease_until`. `try_now` is a person's wish for this account,
+    `folder` the only one that is wanted. `emails_linked` were stored already and not fetched again.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(MailAccount, on_delete=models.CASCADE, related_name="runs")
     kind = models.CharField(max_length=16, choices=JobType.choices, default=JobType.FETCH)
     grant = models.ForeignKey(KeyGrant, on_delete=models.SET_NULL, null=True)
+    folder = models.ForeignKey(Folder, on_delete=models.SET_NULL, null=True)
     priority = models.SmallIntegerField(default=0)
     max_mails = models.PositiveIntegerField(null=True)
     timeout_seconds = models.PositiveIntegerField(null=True)
@@ -113,6 +117,7 @@ class AccountRun(models.Model):
     bytes_total = models.BigIntegerField(null=True)
     folders = models.PositiveIntegerField(default=0)
     emails_fetched = models.PositiveIntegerField(default=0)
+    emails_linked = models.PositiveIntegerField(default=0)
     emails_processed = models.PositiveIntegerField(default=0)
     fence = models.PositiveIntegerField(default=0)
     owner = models.CharField(max_length=100, blank=True)

@@ -1,7 +1,7 @@
 """The story of one account's run.
 
-claim → key → connect → folder list (survey, reconcile) → [ fetch → parse → seal and store ]… → disconnect
-                                                            └── a checkpoint per batch ──┘
+claim → key → connect → take stock (survey, reconcile) → [ fetch → parse → seal and store ]… → disconnect
+                        pipeline/stock.py                  pipeline/intake.py: a checkpoint per batch
 """
 
 import errno
@@ -10,7 +10,6 @@ import random
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -19,21 +18,12 @@ from django.utils import timezone
 from accounts import grants
 from accounts.errors import ErrorType, SealBroken, SyncError
 from diagnostics import health
-from mail import store
-from mail.fetch import WINDOW_MAILS, Fetcher, batches, newest_first
-from mail.imap import UIDS_PER_COMMAND, ImapSession
-from mail.models import Folder
-from mail.parcels import ParsedMail, PendingMail, SurveyedFolder
-from mail.parse import Unparseable, parse_message
-from mail.reconcile import plan_folder
-from mail.survey import survey
+from mail.fetch import Fetcher
 from pipeline import retry, runs
+from pipeline.intake import fetch_pending
 from pipeline.models import AccountRun, Phase
+from pipeline.stock import take_stock
 from pipeline.work import Leave, Work
-
-Folders = dict[UUID, tuple[bytes, Folder]]  # by the row's id: the name for the server, and the row
-
-LOOKS = 3  # at a folder that changes under our eyes
 
 logger = logging.getLogger("mailhelper.runner")
 
@@ -67,7 +57,7 @@ def end(work: Work, error: Exception | None) -> None:
     work.spend()
     match error:
         case None:
-            runs.succeed(work.claim, work.max_mails, work.run.timeout_seconds, **work.facts())
+            runs.succeed(work.claim, work.asked, **work.facts())
             logger.info("account %s, run %s: %d mails fetched", work.run.account_id, work.run.pk, work.mails)
         case Leave(arrow="stopped"):
             runs.stop(work.claim, **work.facts())
@@ -178,121 +168,3 @@ def _sync(work: Work) -> None:
             fetcher.session.close()
     if work.bug or work.refused:
         raise work.bug or work.refused
-
-
-def take_stock(work: Work, session: ImapSession) -> Folders:
-    """Survey the folders and reconcile each with the ledger. Returns those that are synced."""
-    listed = session.list_folders()
-    if not listed:
-        raise SyncError(ErrorType.PROTOCOL_ERROR, missing="LIST")
-    surveyed = survey(listed, work.rules)
-    rows = store.record_survey(work.guard, work.sealer, surveyed)
-    work.folders = len(surveyed)
-    synced, left_out = {}, {}
-    for folder in surveyed:
-        work.heed()
-        row = rows[folder.raw_name]
-        if not folder.excluded and _reconcile_or_note(work, session, folder, row):
-            synced[row.pk] = folder.raw_name, row
-        elif folder.excluded and (count := session.message_count(folder.raw_name)) is not None:
-            left_out[row] = count
-    store.record_excluded_folders(work.guard, left_out)
-    return synced
-
-
-def _reconcile_or_note(work: Work, session: ImapSession, folder: SurveyedFolder, row: Folder) -> bool:
-    """A folder that refuses to open does not stop the others; the run ends as failed with its error."""
-    try:
-        reconcile(work, session, folder.raw_name, row)
-    except SyncError as error:
-        _note_refusal(work, error)
-        return False
-    return True
-
-
-def _note_refusal(work: Work, error: SyncError) -> None:
-    """Keep the error of one folder for the run's end; raise one that concerns the whole mailbox."""
-    if error.error_type != ErrorType.MAILBOX_GONE and "missing" not in error.facts:
-        raise error
-    work.refused = error
-
-
-def reconcile(work: Work, session: ImapSession, raw_name: bytes, folder: Folder) -> None:
-    for _ in range(LOOKS):
-        selected = session.examine(raw_name)
-        flags = session.survey_flags(selected.exists)
-        if not flags.changed:
-            break
-    store.adopt_uidvalidity(work.guard, folder, selected.uidvalidity)
-    plan = plan_folder(flags, store.known_entries(folder), work.sealer.keywords_index)
-    store.record_plan(work.guard, work.sealer, folder, plan)
-    for uids in store.chunks(plan.new, UIDS_PER_COMMAND):
-        store.record_new(work.guard, work.sealer, folder, uids, session.metadata(uids), flags)
-    store.apply_size_limit(work.guard, folder)
-    store.record_count(work.guard, folder, selected)
-
-
-def fetch_pending(work: Work, fetcher: Fetcher, folders: Folders) -> None:
-    """Fetch what is pending; a mail that failed has it counted only if the server gives others."""
-    try:
-        fetch_within_limits(work, fetcher, folders)
-    finally:
-        if work.failed and work.progressed:
-            store.record_failed(work.guard, work.failed)
-    if work.failed and not work.progressed:
-        _require_another_mail(work, fetcher, folders)
-        store.record_failed(work.guard, work.failed)
-
-
-def _require_another_mail(work: Work, fetcher: Fetcher, folders: Folders) -> None:
-    """No mail came in this run: see whether the server still gives one that we have. Raises SyncError."""
-    known = store.smallest_stored_mail(work.account, folders)
-    if known:
-        raw_name, folder = folders[known.folder_id]
-        if fetcher.fetch(raw_name, folder.uidvalidity, [known]).mails:
-            return
-    raise work.refused or SyncError(ErrorType.PROTOCOL_ERROR, reason="no_mail_given")
-
-
-def fetch_within_limits(work: Work, fetcher: Fetcher, folders: Folders) -> None:
-    """Fetch, parse and store, newest first, until nothing is left or a limit is reached."""
-    pending = newest_first(mail for mail in store.pending_mails(work.account) if mail.folder_id in folders)
-    tried = work.mails_before
-    work.begin_slice()
-    while pending and (work.max_mails is None or tried < work.max_mails):
-        expected = pending if work.max_mails is None else pending[: work.max_mails - tried]
-        work.expect(expected)
-        window = expected[:WINDOW_MAILS]
-        for batch in batches(window):
-            work.require_turn()
-            fetch_batch(work, fetcher, folders, batch)
-        tried, pending = tried + len(window), pending[len(window) :]
-        work.heed()
-    fetcher.require_server()
-
-
-def fetch_batch(work: Work, fetcher: Fetcher, folders: Folders, batch: list[PendingMail]) -> None:
-    raw_name, folder = folders[batch[0].folder_id]
-    try:
-        with work.phase(Phase.FETCH):
-            fetched = fetcher.fetch(raw_name, folder.uidvalidity, batch)
-    except SyncError as error:
-        return _note_refusal(work, error)
-    work.failed += fetched.failed
-    with work.phase(Phase.PARSE):
-        parsed = [_parsed(work, mail, raw) for mail, raw in fetched.mails]
-    if parsed:
-        with work.phase(Phase.SAVE):
-            store.store_batch(lambda: work.checkpoint(parsed), work.sealer, parsed)
-        work.stored(parsed)
-
-
-def _parsed(work: Work, mail: PendingMail, raw: bytes) -> ParsedMail:
-    """A mail that cannot be parsed is kept raw and marked; a bug of ours does not cost the mail either."""
-    try:
-        return ParsedMail(mail, raw, parse_message(raw))
-    except Unparseable:
-        return ParsedMail(mail, raw, None, ErrorType.UNPARSEABLE)
-    except Exception as error:
-        work.bug = error
-        return ParsedMail(mail, raw, None, ErrorType.BUG)

@@ -47,12 +47,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of a run. None for a limit means unbounded."""
+    """What is asked of a run. None for a limit means unbounded, for the folder all of them."""
 
     max_mails: int | None = None
     timeout_seconds: int | None = None
     priority: int = 0
     try_now: bool = False
+    folder_id: UUID | None = None
 
 
 def this_process() -> str:
@@ -114,11 +115,20 @@ def _widen(run: AccountRun, asked: Asked) -> None:
     run.timeout_seconds = _larger(run.timeout_seconds, _from_now(run, asked.timeout_seconds))
     run.priority = max(run.priority, asked.priority)
     run.try_now = run.try_now or asked.try_now
+    run.folder_id = run.folder_id if run.folder_id == asked.folder_id else None
     run.cancel_asked = False
     if asked.try_now:
         run.run_after = min(run.run_after, timezone.now())
     run.save(
-        update_fields=["max_mails", "timeout_seconds", "priority", "try_now", "cancel_asked", "run_after"]
+        update_fields=[
+            "max_mails",
+            "timeout_seconds",
+            "priority",
+            "try_now",
+            "folder",
+            "cancel_asked",
+            "run_after",
+        ]
     )
 
 
@@ -201,11 +211,14 @@ def _held(claim: Claim):
     return AccountRun.objects.filter(pk=claim.run_id, fence=claim.fence, status=RunStatus.RUNNING)
 
 
-def succeed(claim: Claim, max_mails_seen: int | None, timeout_seen: int | None, **facts) -> None:
-    """End the run well, or go on when a job joined meanwhile that asks for more. Raises LeaseLost."""
+def succeed(claim: Claim, seen: tuple[int | None, int | None, UUID | None], **facts) -> None:
+    """End the run well, or go on when a job joined meanwhile that asks for more than was seen.
+
+    `seen` is max_mails, timeout_seconds and folder. Raises LeaseLost.
+    """
     with transaction.atomic():
         run = _locked(claim)
-        if (run.max_mails, run.timeout_seconds) != (max_mails_seen, timeout_seen):
+        if (run.max_mails, run.timeout_seconds, run.folder_id) != seen:
             return _pause("widened", claim, timezone.now(), **facts)
         gate.note_success(run, timezone.now())
         _end("succeeded", _held(claim), error_type="", **facts)

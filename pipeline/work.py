@@ -2,9 +2,10 @@
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
@@ -12,10 +13,11 @@ from django.utils import timezone
 from accounts import actions, vault
 from accounts.errors import ErrorType, MailhelperError, SyncError
 from accounts.models import MailAccount
-from mail import store
 from mail.deadline import Deadline
 from mail.imap import ImapSession
+from mail.models import Folder
 from mail.parcels import ParsedMail, PendingMail
+from mail.sealer import Sealer, place
 from pipeline import runs
 from pipeline.budget import Budget
 from pipeline.models import RUN_ACTIVE, AccountRun, Phase
@@ -45,6 +47,7 @@ class Work:
     stopping: Callable[[], bool] = lambda: False
     max_mails: int | None = field(init=False)
     folders: int = 0
+    linked: int = 0
     failed: list[PendingMail] = field(default_factory=list)
     bug: Exception | None = None
     refused: SyncError | None = None
@@ -65,6 +68,7 @@ class Work:
         self.limits = phase_limits(_history(self.run))
         # what an earlier claim of this run has stored counts too
         self.mails = self.mails_before = self.run.emails_fetched
+        self.linked = self.run.emails_linked
         self.byte_count = self.run.bytes_done
 
     @property
@@ -75,11 +79,30 @@ class Work:
     def account(self) -> MailAccount:
         return self.run.account
 
+    @property
+    def patient(self) -> bool:
+        """Whether nobody waits for this run."""
+        return self.run.priority <= 0
+
+    @property
+    def asked(self) -> tuple[int | None, int | None, UUID | None]:
+        """The limits that this run went by."""
+        return self.max_mails, self.run.timeout_seconds, self.run.folder_id
+
+    def wants(self, folder: Folder) -> bool:
+        return self.run.folder_id in (None, folder.pk)
+
+    def note_refusal(self, error: SyncError) -> None:
+        """Keep the error of one folder for the run's end; raise one that concerns the whole mailbox."""
+        if error.error_type != ErrorType.MAILBOX_GONE and "missing" not in error.facts:
+            raise error
+        self.refused = error
+
     def open(self, account_key: bytes) -> None:
         self._account_key = account_key
         self.connection = actions.connection_of(self.account, account_key)
-        self.rules = actions.folder_rules_of(self.account, account_key)
-        self.sealer = store.Sealer.for_claim(self.account, account_key, self.connection.mail_key_digest)
+        self.filters = actions.filters_of(self.account, account_key)
+        self.sealer = Sealer.for_claim(self.account, account_key, self.connection.mail_key_digest)
 
     def connect(self) -> ImapSession:
         return ImapSession(
@@ -130,16 +153,16 @@ class Work:
                 self.claim, mails_done=self.mails, bytes_done=self.byte_count + self._receiving, **fields
             )
 
-    def expect(self, mails: list[PendingMail]) -> None:
+    def expect(self, sizes: Sequence[int]) -> None:
         """Say how much is ahead before the first body comes."""
         self._phase = Phase.FETCH
-        total_bytes = self.byte_count + sum(mail.size or 0 for mail in mails)
-        self.show(mails_total=self.mails + len(mails), bytes_total=total_bytes)
+        self.show(mails_total=self.mails + len(sizes), bytes_total=self.byte_count + sum(sizes))
 
     def checkpoint(self, mails: list[ParsedMail]) -> None:
         """The guard of a batch: its count commits or rolls back together with it."""
         done = self.mails + len(mails)
         counts = {"emails_fetched": done, "mails_done": done, "bytes_done": self._bytes_with(mails)}
+        counts["emails_linked"] = self.linked
         runs.hold(self.claim, retries=0, lapses=0, **counts)
         self.spend()
         self._beaten = time.monotonic()
@@ -190,6 +213,7 @@ class Work:
             "phase_seconds": {phase: round(seconds, 4) for phase, seconds in self.phase_seconds.items()},
             "mails_done": self.mails,
             "emails_fetched": self.mails,
+            "emails_linked": self.linked,
             "bytes_done": self.byte_count,
             "folders": self.folders,
         }
@@ -201,7 +225,7 @@ class Work:
         return vault.seal(
             self._account_key,
             words.encode(errors="backslashreplace"),
-            *store.place(self.run, "sealed_evidence"),
+            *place(self.run, "sealed_evidence"),
         )
 
 

@@ -101,7 +101,7 @@ def connect(anna, dovecot):
     """Connect a mailbox to a person: connect(mailbox, name=…, owner=…, security=…, **connection)."""
     from accounts import actions
 
-    def connect(box: Mailbox, name="GMX", owner=anna, security="tls", port=None, rules=None, **changes):
+    def connect(box: Mailbox, name="GMX", owner=anna, security="tls", port=None, filters=None, **changes):
         ports = {"tls": box.server.imaps_port, "starttls": box.server.imap_port, "none": box.server.imap_port}
         details = {
             "host": box.server.host,
@@ -116,7 +116,7 @@ def connect(anna, dovecot):
             port or ports[security],
             security,
             actions.Connection(**details | changes),
-            rules or actions.FolderRules(),
+            filters or actions.Filters(),
         )
 
     return connect

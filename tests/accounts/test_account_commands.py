@@ -161,7 +161,7 @@ def test_folder_rules_and_the_ca_come_back_for_the_owner(anna, secrets, authorit
     add_account("--include=A*", "--include=B", "--exclude=C", f"--ca-file={authority.ca_file}")
     account = MailAccount.objects.get()
     key = actions.account_key(account, anna.user_key)
-    assert actions.folder_rules_of(account, key) == actions.FolderRules(("A*", "B"), ("C",))
+    assert actions.filters_of(account, key) == actions.Filters(("A*", "B"), ("C",))
     assert actions.connection_of(account, key).ca_pem == authority.ca_file.read_text()
 
 

@@ -26,11 +26,11 @@ def all_rows() -> dict[str, list]:
     }
 
 
-def new_account(person, name="GMX", port=993, security="tls", rules=None, **changes) -> MailAccount:
+def new_account(person, name="GMX", port=993, security="tls", filters=None, **changes) -> MailAccount:
     details = {"host": "imap.example.org", "login": "box", "secret": "plain secret of the box"} | changes
     connection = actions.Connection(**details)
-    rules = rules or actions.FolderRules()
-    return actions.add_account(person.user, person.user_key, name, port, security, connection, rules)
+    filters = filters or actions.Filters()
+    return actions.add_account(person.user, person.user_key, name, port, security, connection, filters)
 
 
 def signed_in(browser: Client) -> bool:
@@ -261,7 +261,7 @@ def test_a_field_swapped_between_two_accounts_of_one_person_does_not_open(anna, 
     opened_by = {
         "sealed_account_key": lambda account: actions.account_key(account, anna.user_key),
         "sealed_connection": lambda account: actions.connection_of(account, keys[account.pk]),
-        "sealed_folder_rules": lambda account: actions.folder_rules_of(account, keys[account.pk]),
+        "sealed_folder_rules": lambda account: actions.filters_of(account, keys[account.pk]),
     }
     for account in MailAccount.objects.all():
         with pytest.raises(SealBroken):

@@ -5,15 +5,15 @@ from uuid import UUID
 
 import pytest
 
-from accounts.actions import FolderRules
+from accounts.actions import Filters
 from mail.export import safe_names
-from mail.fetch import BATCH_BYTES, BATCH_MAILS, batches, newest_first
+from mail.fetch import BATCH_BYTES, BATCH_MAILS, batches
 from mail.imap_text import display_name, uid_set_of
 from mail.parcels import Flags, FlagSurvey, KnownEntry, ListedFolder, PendingMail
-from mail.reconcile import plan_folder
+from mail.reconcile import plan_folder, vanished_from
 from mail.survey import survey
 
-EVERYTHING = FolderRules()
+EVERYTHING = Filters()
 A, B = UUID(int=1), UUID(int=2)
 
 
@@ -21,8 +21,8 @@ def listed(name: str, *flags: str, delimiter: str = "/") -> ListedFolder:
     return ListedFolder(name.encode(), name, delimiter, frozenset(flags))
 
 
-def uses(*folders: ListedFolder, rules=EVERYTHING):
-    return {f.name: (f.special_use, f.guessed, f.excluded) for f in survey(list(folders), rules)}
+def uses(*folders: ListedFolder, filters=EVERYTHING):
+    return {f.name: (f.special_use, f.guessed, f.excluded) for f in survey(list(folders), filters)}
 
 
 def test_a_marked_use_is_taken_and_a_well_known_name_is_a_guess():
@@ -46,22 +46,25 @@ def test_names_are_guessed_at_the_top_only(name, delimiter, use):
 
 
 def test_an_include_pattern_admits_what_is_left_out_by_default():
-    rules = FolderRules(include=("trash",))
-    assert uses(listed("Trash", "\\trash"), listed("INBOX"), rules=rules) == {
+    filters = Filters(include=("trash",))
+    assert uses(listed("Trash", "\\trash"), listed("INBOX"), filters=filters) == {
         "INBOX": ("", False, True),
         "Trash": ("trash", False, False),
     }
 
 
 def test_a_folder_listed_twice_is_one_folder_and_the_inbox_comes_first():
-    folders = survey([listed("A"), listed("Inbox"), listed("A")], FolderRules())
+    folders = survey([listed("A"), listed("Inbox"), listed("A")], Filters())
     assert [folder.name for folder in folders] == ["Inbox", "A"]
 
 
 def plan(here: dict, there: dict, complete=True):
-    return plan_folder(
-        FlagSurvey(here, len(here), complete), there, lambda words: b"".join(map(str.encode, words)) or None
-    )
+    survey = FlagSurvey(here, complete, changed=False)
+    return plan_folder(here, there, vanished_from(survey, there), blind)
+
+
+def blind(kind, words):
+    return b"".join(map(str.encode, words or ())) or None
 
 
 SEEN, NONE = Flags(1, ()), Flags(0, ())
@@ -96,16 +99,6 @@ def test_flags_that_were_not_sent_change_nothing():
 def pending(uid, folder=A, size=100, day=1, attempts=0):
     date = datetime(2026, 1, day, tzinfo=UTC) if day else None
     return PendingMail(uid, folder, uid, size, date, attempts)
-
-
-def test_the_newest_comes_first_and_what_failed_before_comes_last():
-    mails = [
-        pending(1, day=1),
-        pending(2, day=9, attempts=1),
-        pending(3, day=5, folder=B),
-        pending(4, day=None),
-    ]
-    assert [mail.uid for mail in newest_first(mails)] == [3, 1, 4, 2]
 
 
 def uids(mails):

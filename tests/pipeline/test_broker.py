@@ -119,9 +119,8 @@ def test_a_lapsed_run_is_freed_and_its_zombie_may_not_write(anna, mailbox, accou
 def test_a_zombie_that_wakes_in_the_middle_stores_nothing(anna, mailbox, account, keys, monkeypatch):
     mailbox.append(mail("one"))
     run = run_of(broker.enqueue_fetch_job(anna.user, account, keys=keys))
-    from pipeline import runner
 
-    parse = runner.parse_message
+    parse = intake.parse_message
 
     def slept_through_the_lease(raw):
         AccountRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
@@ -129,7 +128,7 @@ def test_a_zombie_that_wakes_in_the_middle_stores_nothing(anna, mailbox, account
         runs.claim(run.pk)
         return parse(raw)
 
-    monkeypatch.setattr(runner, "parse_message", slept_through_the_lease)
+    monkeypatch.setattr(intake, "parse_message", slept_through_the_lease)
     broker.execute_fetch_job(run.pk)
     run.refresh_from_db()
     assert (run.status, run.fence) == ("running", 2)
@@ -330,7 +329,7 @@ def test_an_account_is_removed_while_its_run_ends(anna, mailbox, account, sync, 
         note_success(*args)
 
     monkeypatch.setattr(gate, "note_success", removed_meanwhile)
-    runs.succeed(claim, None, run.timeout_seconds)
+    runs.succeed(claim, (None, run.timeout_seconds, None))
     remover.join()
     assert errors == [] and not AccountRun.objects.exists()
 

@@ -20,10 +20,10 @@ import django
 django.setup()
 from django.core.management import call_command
 if "broken" in sys.argv:
-    import pipeline.runner
+    import pipeline.intake
     def broken(raw):
         raise TypeError(raw.decode())
-    pipeline.runner.parse_message = broken
+    pipeline.intake.parse_message = broken
 logging.basicConfig(level=logging.DEBUG, force=True, stream=sys.stderr)
 for name in list(logging.root.manager.loggerDict):
     logger = logging.getLogger(name)

@@ -359,6 +359,8 @@ def test_a_folder_that_the_server_lists_no_more_keeps_its_mail(scripted, scripte
     sync(scripted_account)
     box = scripted.boxes.pop(b"Old")
     sync(scripted_account)
+    assert account_figures(scripted_account).stored == 1
+    sync(scripted_account)
     assert account_figures(scripted_account).on_server == 0
     scripted.boxes[b"Old"] = box
     assert sync(scripted_account).emails_fetched == 0
@@ -540,9 +542,9 @@ def test_a_folder_left_out_for_a_while_is_not_downloaded_again(anna, scripted, s
     sync(scripted_account)
     key = actions.account_key(scripted_account, anna.user_key)
     connection = actions.connection_of(scripted_account, key)
-    for rules in (actions.FolderRules(exclude=("*",)), actions.FolderRules()):
+    for filters in (actions.Filters(exclude=("*",)), actions.Filters()):
         actions.replace_connection(
-            scripted_account, anna.user_key, scripted_account.port, "none", connection, rules
+            scripted_account, anna.user_key, scripted_account.port, "none", connection, filters
         )
         assert sync(scripted_account).emails_fetched == 0
     sums = account_figures(scripted_account)

@@ -418,7 +418,7 @@ def test_ten_thousand_folders(anna, connect, scripted):
     for number in range(10_000):
         scripted.create("", f"Lists/{number:05}")
     scripted.append("", "INBOX", mail("one"))
-    account = connect(Mailbox(scripted), security="none", rules=actions.FolderRules(include=("INBOX",)))
+    account = connect(Mailbox(scripted), security="none", filters=actions.Filters(include=("INBOX",)))
     run = one_attempt(anna, account)
     assert (run.status, run.folders, run.emails_fetched) == ("success", 10_001, 1)
     assert account.folders.count() == 10_001

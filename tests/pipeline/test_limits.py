@@ -106,11 +106,11 @@ def test_a_server_that_wants_fewer_connections_gets_fewer_and_more_again_slowly(
         host = RemoteHost.objects.get()
         assert gate.cap_of(host) == 2
         assert runs.claim(three[2].pk) is None
-        runs.succeed(claims[0], three[0].max_mails, three[0].timeout_seconds)
+        runs.succeed(claims[0], (three[0].max_mails, three[0].timeout_seconds, None))
         assert gate.cap_of(RemoteHost.objects.get()) == 2
         clock.shift(600)
         runs.hold(claims[1])
-        runs.succeed(claims[1], three[1].max_mails, three[1].timeout_seconds)
+        runs.succeed(claims[1], (three[1].max_mails, three[1].timeout_seconds, None))
         assert gate.cap_of(RemoteHost.objects.get()) == 3
 
 

@@ -184,9 +184,9 @@ def test_new_credentials_close_the_breaker_at_once(anna, mailbox, connect, grant
     assert broker.get_account_health(anna.user)[0].status == "broken"
     details = actions.connection_of(account, actions.account_key(account, anna.user_key))
     right = actions.replace(details, secret=mailbox.password)
-    rules = actions.FolderRules()
+    filters = actions.Filters()
     clock.shift(1)
-    actions.replace_connection(account, anna.user_key, account.port, account.security, right, rules)
+    actions.replace_connection(account, anna.user_key, account.port, account.security, right, filters)
     assert broker.get_account_health(anna.user)[0].status == "healthy"
     [run] = scheduler.start_due()
     again(run)
@@ -495,8 +495,8 @@ def test_a_refusal_of_replaced_credentials_is_not_held_against_the_new_ones(
     def replaced_meanwhile(*args, **facts):
         details = actions.connection_of(account, actions.account_key(account, anna.user_key))
         right = actions.replace(details, secret=mailbox.password)
-        rules = actions.FolderRules()
-        actions.replace_connection(account, anna.user_key, account.port, account.security, right, rules)
+        filters = actions.Filters()
+        actions.replace_connection(account, anna.user_key, account.port, account.security, right, filters)
         clock.shift(1)
         return fail(*args, **facts)
 

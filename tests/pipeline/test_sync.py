@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from accounts import actions
-from accounts.actions import FolderRules
+from accounts.actions import Filters
 from mail.models import LedgerEntry, Message
 from mail.queries import MailOpener, account_figures, folder_figures, folder_names, stored_mails
 from tests.conftest import Mailbox
@@ -210,19 +210,19 @@ def test_trash_junk_and_all_are_left_out_and_still_counted(connect, mailbox, syn
 
 
 @pytest.mark.parametrize(
-    ("rules", "synced"),
+    ("filters", "synced"),
     [
-        (FolderRules(include=("Projekte/*",)), {"Projekte/A", "Projekte/B"}),
-        (FolderRules(exclude=("projekte/b", "INBOX")), {"Projekte", "Projekte/A"}),
-        (FolderRules(include=("*",), exclude=("INBOX",)), {"Projekte", "Projekte/A", "Projekte/B", "Trash"}),
+        (Filters(include=("Projekte/*",)), {"Projekte/A", "Projekte/B"}),
+        (Filters(exclude=("projekte/b", "INBOX")), {"Projekte", "Projekte/A"}),
+        (Filters(include=("*",), exclude=("INBOX",)), {"Projekte", "Projekte/A", "Projekte/B", "Trash"}),
     ],
 )
-def test_patterns_choose_the_folders(rules, synced, connect, mailbox, sync, folders):
+def test_patterns_choose_the_folders(filters, synced, connect, mailbox, sync, folders):
     for folder in ("Projekte", "Projekte/A", "Projekte/B", "Trash"):
         mailbox.create(folder)
         mailbox.append(mail(folder.replace("/", "-")), folder=folder)
     mailbox.append(mail("inbox"))
-    account = connect(mailbox, rules=rules)
+    account = connect(mailbox, filters=filters)
     sync(account)
     assert {name for name, mails in folders(account).items() if mails} == synced
     assert figures(account) == {"on_server": 5, "stored": len(synced), "excluded": 5 - len(synced)}
@@ -267,7 +267,7 @@ def test_a_bug_in_the_parser_costs_no_mail_and_is_shown(mailbox, account, sync, 
     def broken(raw):
         raise TypeError(raw.decode())
 
-    monkeypatch.setattr("pipeline.runner.parse_message", broken)
+    monkeypatch.setattr("pipeline.intake.parse_message", broken)
     word = secrets.token_hex(8)
     mailbox.append(mail(word))
     run = sync(account)

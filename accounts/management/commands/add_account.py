@@ -52,14 +52,14 @@ class Command(Door):
         )
         if not all(pattern.strip() for pattern in (*options["include"], *options["exclude"])):
             raise UsageError("A pattern must not be empty.")
-        rules = actions.FolderRules(tuple(options["include"]), tuple(options["exclude"]))
+        filters = actions.Filters(tuple(options["include"]), tuple(options["exclude"]))
         with transaction.atomic():
             if options["replace"]:
                 account = account_named(user, name)
-                actions.replace_connection(account, user_key, port, security, connection, rules)
+                actions.replace_connection(account, user_key, port, security, connection, filters)
                 self.stdout.write(f"{account.label} has new settings; its stored mail stays.")
             else:
-                account = actions.add_account(user, user_key, name, port, security, connection, rules)
+                account = actions.add_account(user, user_key, name, port, security, connection, filters)
                 self.stdout.write(f"{account.label} is saved. The first sync shows whether it works.")
             if options["background"]:
                 grants.grant(account, actions.account_key(account, user_key), GrantPurpose.BACKGROUND)
