@@ -100,6 +100,22 @@ default_login_user = {user}
 default_internal_group = {group}
 """
 
+# All that 2.3.19 says after login; SPECIAL-USE only where a folder is configured with one.
+CAPABILITIES = """\
+IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS
+THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED
+I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE
+SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY SPECIAL-USE"""
+
+
+def without(*names: str) -> str:
+    """`settings` for a Dovecot that does not name these capabilities (it still obeys who uses them)."""
+    ordinary = CAPABILITIES.split()
+    if unknown := set(names) - set(ordinary):
+        raise ValueError(f"Dovecot never names {unknown}")
+    hidden = {*names, "QRESYNC"} if "CONDSTORE" in names else set(names)
+    return f"imap_capability = {' '.join(name for name in ordinary if name not in hidden)}"
+
 
 class Dovecot:
     """`settings` goes to the end of the configuration, where it wins over what stands before; a change
@@ -308,6 +324,17 @@ class Dovecot:
         with self._session(login) as imap:
             _ok(imap.delete(_quoted(folder)))
 
+    def rename(self, login: str, old, new) -> None:
+        with self._session(login) as imap:
+            _ok(imap.rename(_quoted(old), _quoted(new)))
+
+    def status(self, login: str, folder, items: str) -> dict[str, int]:
+        """status(login, "INBOX", "MESSAGES UIDNEXT")"""
+        with self._session(login) as imap:
+            (answer,) = _ok(imap.status(_quoted(folder), f"({items})"))
+        words = answer.decode().rpartition("(")[2].rstrip(")").split()
+        return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+
     def listed(self, login: str) -> set[bytes]:
         """The names LIST gives, as they go over the wire, without the quotes."""
         with self._session(login) as imap:
@@ -366,6 +393,23 @@ class Dovecot:
             for some in _uid_sets(uids):
                 _ok(imap.uid("STORE", some, "+FLAGS.SILENT", r"(\Deleted)"))
                 _ok(imap.uid("EXPUNGE", some))
+
+    def move(self, login: str, folder, uids, target) -> dict[int, int]:
+        """The new UIDs by the old ones."""
+        return self._transfer("MOVE", login, folder, uids, target)
+
+    def copy(self, login: str, folder, uids, target) -> dict[int, int]:
+        """The new UIDs by the old ones."""
+        return self._transfer("COPY", login, folder, uids, target)
+
+    def _transfer(self, command: str, login: str, folder, uids, target) -> dict[int, int]:
+        new = {}
+        with self._selected(login, folder) as imap:
+            for some in _uid_sets(uids):
+                _ok(imap.uid(command, some, _quoted(target)))
+                _, source, destination = imap.response("COPYUID")[1][0].split()
+                new.update(zip(_uid_list(source), _uid_list(destination), strict=True))
+        return new
 
     def set_flags(self, login: str, folder, uid: int, flags) -> None:
         with self._selected(login, folder) as imap:
@@ -451,7 +495,11 @@ def _appended(imap) -> list[int]:
     found = re.match(rb"X1 OK \[APPENDUID \d+ ([\d:,]+)\]", line)
     if found is None:
         raise RuntimeError(f"APPEND: {line!r}")
-    return [uid for part in found[1].split(b",") for uid in _uid_range(part)]
+    return _uid_list(found[1])
+
+
+def _uid_list(uid_set: bytes) -> list[int]:
+    return [uid for part in uid_set.split(b",") for uid in _uid_range(part)]
 
 
 def _uid_range(part: bytes) -> range:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .certificates import make_ca
-from .dovecot import Dovecot
+from .dovecot import CAPABILITIES, Dovecot, without
 
 MAIL = b"Subject: hello\r\n\r\nbody\r\n"
 ROOT = Path(__file__).parents[2]
@@ -169,6 +169,58 @@ def test_folders(dovecot, login):
     assert b"&ANw-n&AO8- &- x/y" in dovecot.listed(login)
     assert b"emoji &2D3eAA-" in dovecot.listed(login)
     assert b'quo"te' not in dovecot.listed(login)
+
+
+def test_a_moved_mail_leaves_its_folder_and_a_copied_one_stays(dovecot, login):
+    dovecot.create(login, "Übrig")
+    uids = dovecot.append_many(login, "INBOX", [MAIL, b"A: 2\r\n\r\n", b"A: 3\r\n\r\n"])
+    assert dovecot.copy(login, "INBOX", uids[:1], "Übrig") == {1: 1}
+    assert dovecot.move(login, "INBOX", uids[1:], "Übrig") == {2: 2, 3: 3}
+    assert dovecot.served(login, "INBOX") == {1: MAIL}
+    assert dovecot.served(login, "Übrig") == {1: MAIL, 2: b"A: 2\r\n\r\n", 3: b"A: 3\r\n\r\n"}
+
+
+def test_a_renamed_folder_keeps_uidvalidity_and_uids(dovecot, login):
+    dovecot.create(login, "old")
+    dovecot.append(login, "old", MAIL)
+    before = dovecot.status(login, "old", "MESSAGES UIDNEXT UIDVALIDITY")
+    dovecot.rename(login, "old", "new")
+    assert dovecot.status(login, "new", "MESSAGES UIDNEXT UIDVALIDITY") == before
+    assert before["MESSAGES"] == 1 and before["UIDNEXT"] == 2
+    assert b"old" not in dovecot.listed(login)
+
+
+def capabilities(dovecot, login) -> set[str]:
+    with imaplib.IMAP4(dovecot.host, dovecot.imap_port) as imap:
+        imap.login(login, "secret")
+        return set(imap.capability()[1][-1].decode().split())
+
+
+def test_the_list_of_capabilities_is_dovecots_own(dovecot, login):
+    assert capabilities(dovecot, login) == set(CAPABILITIES.split()) - {"SPECIAL-USE"}
+
+
+@pytest.mark.parametrize(
+    ("named", "hidden"),
+    [
+        (
+            ("LIST-STATUS", "ESEARCH", "SPECIAL-USE", "MOVE"),
+            {"LIST-STATUS", "ESEARCH", "SPECIAL-USE", "MOVE"},
+        ),
+        (("QRESYNC",), {"QRESYNC"}),
+        (("CONDSTORE",), {"CONDSTORE", "QRESYNC"}),
+        ((), set()),
+    ],
+)
+def test_hidden_capabilities_are_missing_after_login(tmp_path, authority, named, hidden):
+    with Dovecot(tmp_path, authority, settings=without(*named)) as dovecot:
+        dovecot.add_user("ann", "secret")
+        assert capabilities(dovecot, "ann") == set(CAPABILITIES.split()) - hidden
+
+
+def test_a_capability_that_dovecot_never_had_cannot_be_hidden():
+    with pytest.raises(ValueError, match="OBJECTID"):
+        without("OBJECTID")
 
 
 def test_uidvalidity(dovecot, login):
