@@ -1,17 +1,20 @@
 """A small IMAP server that does what a script says: for answers that no honest server gives.
 
-Without a script it behaves: tests/pipeline/test_sync.py runs one suite on it and on Dovecot.
+Without a script it behaves: tests/pipeline/test_sync.py runs one suite on it and on Dovecot. Of the
+extensions LIST-STATUS, SPECIAL-USE, CONDSTORE, QRESYNC, ESEARCH, OBJECTID and X-GM-EXT-1 it speaks those
+that its `capabilities` name. All users have the same folders.
 """
 
-import re
-import secrets
+import itertools
 import socketserver
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-_UID_FETCH = re.compile(rb"FETCH (\S+) \((.*)\)", re.I)
+from .scripted_session import Session, chosen
+
+_numbers = itertools.count(1)
 
 
 class Hang(Exception):
@@ -24,16 +27,48 @@ class Drop(Exception):
 
 @dataclass
 class Mail:
+    """A copy has the same email_id and gm_msgid; `size` is what RFC822.SIZE claims, if not the truth."""
+
     raw: bytes
     flags: list[bytes] = field(default_factory=list)
     date: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    modseq: int = 1
+    size: int | None = None
+    email_id: str = field(default_factory=lambda: f"M{next(_numbers)}")
+    gm_msgid: int = field(default_factory=lambda: 1_800_000_000_000_000_000 + next(_numbers))
+    labels: Iterable[str] = ()
 
 
 @dataclass
 class Box:
+    """`vanished` holds the UIDs of expunged mails, each with its modseq; none of them is given again."""
+
     mails: dict[int, Mail] = field(default_factory=dict)
     uidvalidity: int = 1
     flags: bytes = b"\\HasNoChildren"
+    modseq: int = 1
+    vanished: dict[int, int] = field(default_factory=dict)
+    mailbox_id: bytes = field(default_factory=lambda: b"F%d" % next(_numbers))
+
+    @property
+    def uidnext(self) -> int:
+        return max(max(self.mails, default=0), max(self.vanished, default=0)) + 1
+
+    def add(self, mails: Iterable[Mail]) -> list[int]:
+        self.modseq += 1
+        new = {uid: replace(mail, modseq=self.modseq) for uid, mail in enumerate(mails, self.uidnext)}
+        self.mails.update(new)
+        return list(new)
+
+    def remove(self, uids) -> None:
+        self.modseq += 1
+        for uid in list(uids):
+            del self.mails[uid]
+            self.vanished[uid] = self.modseq
+
+    def change_flags(self, uid: int, flags: list[bytes]) -> None:
+        self.modseq += 1
+        self.mails[uid] = replace(self.mails[uid], flags=flags, modseq=self.modseq)
 
 
 class ScriptedImap:
@@ -51,6 +86,7 @@ class ScriptedImap:
         self.capabilities = b"IMAP4rev1"
         self.commands: list[bytes] = []
         self.over = threading.Event()
+        self._uidvalidities = itertools.count(1)
 
     def __enter__(self):
         scripted = self
@@ -59,7 +95,7 @@ class ScriptedImap:
             disable_nagle_algorithm = True
 
             def handle(self):
-                Session(scripted, self.rfile, self.wfile).converse()
+                scripted._converse(Session(scripted, self.rfile, self.wfile))
 
         self._server = socketserver.ThreadingTCPServer((self.host, 0), Handler)
         self._server.daemon_threads = True
@@ -72,144 +108,81 @@ class ScriptedImap:
         self._server.shutdown()
         self._server.server_close()
 
-    def add_user(self, login: str, password: str) -> None:
-        self.users[login] = password
-
-    def create(self, login: str, folder: str) -> None:
-        self.boxes[folder.encode()] = Box()
-
-    def append(self, login: str, folder: str, raw: bytes, flags=(), date=None) -> int:
-        box = self.boxes[folder.encode()]
-        uid = max(box.mails, default=0) + 1
-        words = [flag.encode() if isinstance(flag, str) else flag for flag in flags]
-        box.mails[uid] = Mail(raw, words, date or datetime(2026, 1, 1, tzinfo=UTC))
-        return uid
-
-    def expunge(self, login: str, folder: str, uids) -> None:
-        for uid in uids:
-            del self.boxes[folder.encode()].mails[uid]
-
-    def set_flags(self, login: str, folder: str, uid: int, flags) -> None:
-        self.boxes[folder.encode()].mails[uid].flags = [flag.encode() for flag in flags]
-
-    def served(self, login: str, folder: str) -> dict[int, bytes]:
-        return {uid: mail.raw for uid, mail in self.boxes[folder.encode()].mails.items()}
-
-
-class Session:
-    def __init__(self, server: ScriptedImap, rfile, wfile):
-        self.server, self._rfile, self._wfile = server, rfile, wfile
-        self.box = Box()
-        self.asked: list[bytes] = []  # for scripts
-
-    def say(self, *lines: bytes) -> None:
-        for line in lines:
-            self._wfile.write(line + b"\r\n")
-
-    def send(self, raw: bytes) -> None:
-        self._wfile.write(raw)
-
-    def converse(self) -> None:
+    def _converse(self, session: Session) -> None:
         try:
-            self.say(self.server.greeting)
-            while line := self._rfile.readline():
-                if not self._answer(line.rstrip(b"\r\n")):
-                    return
+            session.converse()
         except Drop:
             return
         except Hang:
-            self.server.over.wait(60)
+            self.over.wait(60)
         except OSError:
             return  # the client has gone
 
-    def _answer(self, line: bytes) -> bool:
-        self.server.commands.append(line)
-        tag, _, rest = line.partition(b" ")
-        command, _, rest = rest.partition(b" ")
-        if command.upper() == b"UID":
-            command, _, _ = rest.partition(b" ")
-        name = command.decode().upper()
-        script = self.server.scripts.get(name)
-        if not (script and script(self, tag, rest)):
-            getattr(self, f"_{name.lower()}", self._unknown)(tag, rest)
-        return name != "LOGOUT"
+    def add_user(self, login: str, password: str) -> None:
+        self.users[login] = password
 
-    def ok(self, tag: bytes) -> None:
-        self.say(tag + b" OK done")
+    # Folders
 
-    def _unknown(self, tag, rest):
-        self.say(tag + b" BAD what?")
+    def create(self, login: str, folder) -> None:
+        self.boxes[_wire(folder)] = Box(uidvalidity=next(self._uidvalidities))
 
-    def _capability(self, tag, rest):
-        self.say(b"* CAPABILITY " + self.server.capabilities)
-        self.ok(tag)
+    def delete_folder(self, login: str, folder) -> None:
+        del self.boxes[_wire(folder)]
 
-    def _noop(self, tag, rest):
-        self.ok(tag)
+    def rename(self, login: str, old, new) -> None:
+        """Subfolders go along."""
+        old, new = _wire(old), _wire(new)
+        self.boxes = {
+            new + name[len(old) :] if name == old or name.startswith(old + b"/") else name: box
+            for name, box in self.boxes.items()
+        }
 
-    def _logout(self, tag, rest):
-        self.say(b"* BYE bye")
-        self.ok(tag)
+    def set_uidvalidity(self, login: str, folder, value: int) -> None:
+        """The mails keep their UIDs."""
+        self._box(folder).uidvalidity = value
 
-    def _login(self, tag, rest):
-        login, password = (part.decode() for part in re.findall(rb'"((?:[^"\\]|\\.)*)"', rest))
-        if secrets.compare_digest(self.server.users.get(login, "\0"), password):
-            self.ok(tag)
-        else:
-            self.say(tag + b" NO [AUTHENTICATIONFAILED] no")
+    def _box(self, folder) -> Box:
+        return self.boxes[_wire(folder)]
 
-    def _list(self, tag, rest):
-        for name, box in self.server.boxes.items():
-            self.say(b"* LIST (" + box.flags + b') "/" "' + name.replace(b'"', b'\\"') + b'"')
-        self.ok(tag)
+    # Mails
 
-    def _status(self, tag, rest):
-        box = self.server.boxes[_name(rest.rpartition(b" (")[0])]
-        self.say(b"* STATUS x (MESSAGES %d)" % len(box.mails))
-        self.ok(tag)
+    def append(self, login: str, folder, raw: bytes, flags=(), date=None, **facts) -> int:
+        """`facts` are gm_msgid, labels, email_id and size of a Mail."""
+        if date is not None:
+            facts["date"] = date
+        return self._box(folder).add([Mail(raw, [_wire(flag) for flag in flags], **facts)])[0]
 
-    def _examine(self, tag, rest):
-        box = self.server.boxes.get(_name(rest))
-        if box is None:
-            return self.say(tag + b" NO [NONEXISTENT] no such folder")
-        self.box = box
-        self.say(
-            b"* FLAGS (\\Seen)",
-            b"* %d EXISTS" % len(box.mails),
-            b"* OK [UIDVALIDITY %d] ok" % box.uidvalidity,
-            b"* OK [UIDNEXT %d] ok" % (max(box.mails, default=0) + 1),
-        )
-        self.say(tag + b" OK [READ-ONLY] done")
+    def append_many(self, login: str, folder, raws) -> list[int]:
+        return self._box(folder).add(Mail(raw) for raw in raws)
 
-    def _fetch(self, tag, rest):
-        found = _UID_FETCH.search(rest)
-        for number, (uid, mail) in enumerate(sorted(self.box.mails.items()), 1):
-            if _wanted(found[1], uid):
-                self.say_fetch(number, uid, mail, found[2])
-        self.ok(tag)
+    def expunge(self, login: str, folder, uids) -> None:
+        self._box(folder).remove(uids)
 
-    def say_fetch(self, number: int, uid: int, mail: Mail, items: bytes) -> None:
-        parts = [b"UID %d" % uid]
-        if b"FLAGS" in items:
-            parts.append(b"FLAGS (" + b" ".join(mail.flags) + b")")
-        if b"RFC822.SIZE" in items:
-            parts.append(b"RFC822.SIZE %d" % len(mail.raw))
-            parts.append(mail.date.strftime('INTERNALDATE "%d-%b-%Y %H:%M:%S +0000"').encode())
-        if b"BODY.PEEK[]" in items:
-            parts.append(b"BODY[] {%d}\r\n" % len(mail.raw) + mail.raw)
-        self.say(b"* %d FETCH (" % number + b" ".join(parts) + b")")
+    def copy(self, login: str, folder, uids, target) -> dict[int, int]:
+        """The new UIDs by the old ones."""
+        old = sorted(uids)
+        mails = self._box(folder).mails
+        return dict(zip(old, self._box(target).add(mails[uid] for uid in old), strict=True))
+
+    def move(self, login: str, folder, uids, target) -> dict[int, int]:
+        """The new UIDs by the old ones."""
+        new = self.copy(login, folder, uids, target)
+        self._box(folder).remove(new)
+        return new
+
+    def set_flags(self, login: str, folder, uid: int, flags) -> None:
+        self._box(folder).change_flags(uid, [_wire(flag) for flag in flags])
+
+    def uids(self, login: str, folder) -> set[int]:
+        return set(self._box(folder).mails)
+
+    def served(self, login: str, folder) -> dict[int, bytes]:
+        return {uid: mail.raw for uid, mail in self._box(folder).mails.items()}
 
 
-def _name(quoted: bytes) -> bytes:
-    name = quoted.strip()
-    if name.startswith(b'"'):
-        name = name[1:-1]
-    return name.replace(b'\\"', b'"').replace(b"\\\\", b"\\")
+def _wire(text) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def _wanted(uid_set: bytes, uid: int) -> bool:
-    for part in uid_set.split(b","):
-        low, _, high = part.partition(b":")
-        if int(low) <= uid <= (10**12 if high == b"*" else int(high or low)):
-            return True
-    return False
+    return uid in chosen(uid_set, [uid, 10**12])
