@@ -3,6 +3,7 @@
 import socket
 import socketserver
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -40,10 +41,15 @@ class Proxy:
         with socket.create_connection(("127.0.0.1", self.target_port)) as server:
             for sock in (client, server):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._pump, args=(client, server, None), daemon=True).start()
-            self._pump(server, client, self.drop_after)
+            said, answered = self._listeners()
+            threading.Thread(target=self._pump, args=(client, server, None, said), daemon=True).start()
+            self._pump(server, client, self.drop_after, answered)
 
-    def _pump(self, source: socket.socket, sink: socket.socket, drop_after: int | None) -> None:
+    def _listeners(self) -> tuple[Callable, Callable]:
+        """For one connection: told each piece from the client, and from the server, before it is sent on."""
+        return (lambda piece: None), (lambda piece: None)
+
+    def _pump(self, source: socket.socket, sink: socket.socket, drop_after: int | None, listener) -> None:
         passed = 0
         with suppress(OSError):  # one side has gone
             while piece := source.recv(CHUNK):
@@ -51,6 +57,7 @@ class Proxy:
                 passed += len(piece)
                 if drop_after is not None and passed > drop_after:
                     break
+                listener(piece)
                 sink.sendall(piece)
         for sock in (source, sink):
             with suppress(OSError):  # it was shut before
