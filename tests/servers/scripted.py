@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from .mailboxes import modified_utf7
 from .scripted_session import Session, chosen
 
 _numbers = itertools.count(1)
@@ -124,14 +125,14 @@ class ScriptedImap:
     # Folders
 
     def create(self, login: str, folder) -> None:
-        self.boxes[_wire(folder)] = Box(uidvalidity=next(self._uidvalidities))
+        self.boxes[_wire_name(folder)] = Box(uidvalidity=next(self._uidvalidities))
 
     def delete_folder(self, login: str, folder) -> None:
-        del self.boxes[_wire(folder)]
+        del self.boxes[_wire_name(folder)]
 
     def rename(self, login: str, old, new) -> None:
         """Subfolders go along."""
-        old, new = _wire(old), _wire(new)
+        old, new = _wire_name(old), _wire_name(new)
         self.boxes = {
             new + name[len(old) :] if name == old or name.startswith(old + b"/") else name: box
             for name, box in self.boxes.items()
@@ -142,7 +143,7 @@ class ScriptedImap:
         self._box(folder).uidvalidity = value
 
     def _box(self, folder) -> Box:
-        return self.boxes[_wire(folder)]
+        return self.boxes[_wire_name(folder)]
 
     # Mails
 
@@ -182,6 +183,10 @@ class ScriptedImap:
 
 def _wire(text) -> bytes:
     return text.encode() if isinstance(text, str) else text
+
+
+def _wire_name(folder) -> bytes:
+    return modified_utf7(folder).encode() if isinstance(folder, str) else folder
 
 
 def _wanted(uid_set: bytes, uid: int) -> bool:
