@@ -9,6 +9,7 @@ import pytest
 
 from tests.servers.certificates import make_ca
 from tests.servers.dovecot import Dovecot
+from tests.servers.pymap import Pymap
 
 
 def pytest_configure(config):
@@ -41,7 +42,7 @@ class Person:
 
 @dataclass
 class Mailbox:
-    """One login on the Dovecot of this test process."""
+    """One login on a server of this test process, mostly the Dovecot."""
 
     server: Dovecot
     login: str = field(default_factory=lambda: f"box-{secrets.token_hex(6)}")
@@ -88,6 +89,12 @@ def authority(tmp_path_factory):
 @pytest.fixture(scope="session")
 def dovecot(tmp_path_factory, authority):
     with Dovecot(tmp_path_factory.mktemp("dovecot"), authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pymap():
+    with Pymap() as server:
         yield server
 
 

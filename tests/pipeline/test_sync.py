@@ -1,4 +1,4 @@
-"""One account, synced from a real server; where both can play it, from Dovecot and from the scripted one."""
+"""One account, synced from a real server; where all can play it, from Dovecot, pymap and the scripted one."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -23,10 +23,10 @@ def mail(subject: str, body: str = "text") -> bytes:
     return f"Subject: {subject}\r\nMessage-ID: <{subject}@example.org>\r\n\r\n{body}\r\n".encode()
 
 
-@pytest.fixture(params=["dovecot", "scripted"])
+@pytest.fixture(params=["dovecot", "scripted", "pymap"])
 def any_mailbox(request):
-    if request.param == "dovecot":
-        yield Mailbox(request.getfixturevalue("dovecot"))
+    if request.param != "scripted":
+        yield Mailbox(request.getfixturevalue(request.param))
     else:
         with ScriptedImap() as server:
             yield Mailbox(server)
@@ -116,15 +116,14 @@ def test_every_message_comes_back_byte_for_byte(mailbox, account, sync, folders)
 
 def test_the_newest_mails_come_first_and_the_rest_stays_pending(any_mailbox, any_account, sync, folders):
     dates = [DAY, DAY + timedelta(days=3), DAY + timedelta(days=1), DAY + timedelta(days=2)]
-    for number, date in enumerate(dates):
-        any_mailbox.append(mail(f"day {number}"), date=date)
+    uids = [any_mailbox.append(mail(f"day {number}"), date=date) for number, date in enumerate(dates)]
     any_mailbox.create("Other")
-    any_mailbox.append(mail("elsewhere"), folder="Other", date=DAY + timedelta(days=9))
+    elsewhere = any_mailbox.append(mail("elsewhere"), folder="Other", date=DAY + timedelta(days=9))
     run = sync(any_account, max_mails=2)
     assert (run.status, run.emails_fetched) == ("success", 2)
     assert {name: sorted(mails) for name, mails in folders(any_account).items()} == {
-        "INBOX": [2],
-        "Other": [1],
+        "INBOX": [uids[1]],
+        "Other": [elsewhere],
     }
     assert figures(any_account) == {"on_server": 5, "stored": 2, "pending": 3}
     assert sync(any_account, max_mails=100).emails_fetched == 3
