@@ -150,6 +150,7 @@ class Session:
 
     def _examine(self, tag, rest):
         name, *options = parsed(rest)
+        self.box = None  # a folder that cannot be opened closes the one before
         self.box = box = self._box(name)
         self.say(
             b"* FLAGS (\\Seen)",

@@ -123,6 +123,15 @@ def test_qresync_before_enable_is_bad(client):
         answers(client, "EXAMINE", '"INBOX"', "(QRESYNC (1 1))")
 
 
+def test_a_folder_that_cannot_be_opened_closes_the_one_before(server, client):
+    client.select_folder("INBOX", readonly=True)
+    with pytest.raises(imaplib.IMAP4.error, match="NONEXISTENT"):
+        client.select_folder("Nowhere", readonly=True)
+    client._imap.state = "SELECTED"
+    with pytest.raises(imaplib.IMAP4.error, match="BAD"):
+        client.search("ALL")
+
+
 def test_a_search_lists_the_uids_and_an_esearch_their_ranges(server, client):
     server.append_many("ann", "INBOX", [MAIL] * 5)
     server.expunge("ann", "INBOX", [4])
