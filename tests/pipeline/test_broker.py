@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import actions, grants
 from accounts.models import GrantPurpose, KeyGrant
 from mail.queries import account_figures
-from pipeline import gate, jobs, runs, tasks
+from pipeline import gate, intake, jobs, runs, tasks
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, JobEvent, PipelineJob
 from tests.conftest import Mailbox
@@ -119,7 +119,6 @@ def test_a_lapsed_run_is_freed_and_its_zombie_may_not_write(anna, mailbox, accou
 def test_a_zombie_that_wakes_in_the_middle_stores_nothing(anna, mailbox, account, keys, monkeypatch):
     mailbox.append(mail("one"))
     run = run_of(broker.enqueue_fetch_job(anna.user, account, keys=keys))
-
     parse = intake.parse_message
 
     def slept_through_the_lease(raw):

@@ -10,10 +10,12 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from .mailboxes import modified_utf7
 from .scripted_session import Session, chosen
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 _numbers = itertools.count(1)
 
@@ -32,7 +34,7 @@ class Mail:
 
     raw: bytes
     flags: list[bytes] = field(default_factory=list)
-    date: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    date: datetime = field(default_factory=lambda: NEW_YEAR + timedelta(seconds=next(_numbers)))
     modseq: int = 1
     size: int | None = None
     email_id: str = field(default_factory=lambda: f"M{next(_numbers)}")
