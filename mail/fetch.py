@@ -61,7 +61,6 @@ class Fetcher:
         self.session = session
         self._connect, self._deadline = connect, deadline
         self._reconnects = 0
-        self._examined: tuple[bytes, int] | None = None
         self._lost: SyncError | None = None
 
     def fetch(self, raw_name: bytes, uidvalidity: int, batch: list[PendingMail]) -> FetchedBatch:
@@ -125,16 +124,13 @@ class Fetcher:
             raise error
         self._reconnects += 1
         self.session.close()
-        self._examined = None
         self.session = self._connect()
 
     def _examine(self, raw_name: bytes, uidvalidity: int) -> None:
-        if self._examined == (raw_name, uidvalidity):
+        if self.session.opened == (raw_name, uidvalidity):
             return
-        selected = self.session.examine(raw_name)
-        if selected.uidvalidity != uidvalidity:
+        if self.session.examine(raw_name).uidvalidity != uidvalidity:
             raise SyncError(ErrorType.MAILBOX_GONE, reason="uidvalidity_changed")
-        self._examined = (raw_name, uidvalidity)
 
 
 def _found(batch: list[PendingMail], raws: dict[int, bytes]) -> tuple[tuple[PendingMail, bytes], ...]:

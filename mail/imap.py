@@ -52,6 +52,7 @@ class ImapSession:
     ):
         self._guard = SocketGuard(deadline)
         self._confused = False
+        self.opened: tuple[bytes, int] | None = None  # name and UIDVALIDITY
         self._qresync: bool | None = None
         try:
             with self._step(CONNECT_SECONDS):
@@ -118,7 +119,8 @@ class ImapSession:
 
     def survey_flags(self, raw_name: bytes) -> tuple[Selected, FlagSurvey]:
         """Open a folder and read all its UIDs and flags."""
-        selected, _ = self._examine(raw_name)
+        # Dovecot counts MODSEQs of a folder only from the first time it is asked for them.
+        selected, _ = self._examine(raw_name, " (CONDSTORE)" if self.has_changes else "")
         if not selected.exists:
             return selected, FlagSurvey({}, complete=True, changed=False)
         flags, news = self._fetch_flags(f"UID FETCH 1:* ({self._flag_items})", selected.exists)
@@ -191,6 +193,7 @@ class ImapSession:
 
     def _examine(self, raw_name: bytes, how: str = "") -> tuple[Selected, list[bytes]]:
         """What the answers say in numbers, and the answers."""
+        self.opened = None
         with self._step(STEP_SECONDS * 2, refused=ErrorType.MAILBOX_GONE):
             answers = [flat(answer) for answer in self._wire.ask(b"EXAMINE ", raw_name, how.encode())]
         closed = [place for place, text in enumerate(answers) if text.upper().startswith(b"OK [CLOSED]")]
@@ -200,6 +203,7 @@ class ImapSession:
             raise SyncError(ErrorType.PROTOCOL_ERROR, missing="UIDVALIDITY")
         if "exists" not in told:
             raise SyncError(ErrorType.PROTOCOL_ERROR, missing="EXISTS")
+        self.opened = raw_name, told["uidvalidity"]
         modseq = told.get("highestmodseq") or None
         return Selected(told["exists"], told["uidvalidity"], told.get("uidnext"), modseq), answers
 

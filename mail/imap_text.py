@@ -66,13 +66,14 @@ def uid_set_of(uids: Iterable[int]) -> str:
 def uid_sets(uids: Iterable[int], longest: int = 4_000) -> Iterator[str]:
     """UID sets that hold all of these, each short enough for a command line (8,192 octets, RFC 7162)."""
     parts, length = [], 0
-    for part in uid_set_of(uids).split(","):
+    for part in filter(None, uid_set_of(uids).split(",")):
         if parts and length + len(part) > longest:
             yield ",".join(parts)
             parts, length = [], 0
         parts.append(part)
         length += len(part) + 1
-    yield ",".join(parts)
+    if parts:
+        yield ",".join(parts)
 
 
 def listed_folder(text: bytes) -> ListedFolder | None:

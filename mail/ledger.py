@@ -123,7 +123,7 @@ def adopt_uidvalidity(guard: Guard, folder: Folder, uidvalidity: int) -> None:
         folder.entries.filter(uidvalidity=uidvalidity).delete()
         folder.uidvalidity = uidvalidity
         folder.uidnext = folder.highestmodseq = folder.server_count = folder.emptied_at = None
-        folder.save()
+        folder.save(update_fields=["uidvalidity", "uidnext", "highestmodseq", "server_count", "emptied_at"])
 
 
 def live_counts(account: MailAccount) -> dict[UUID, int]:
@@ -290,10 +290,16 @@ def record_look(guard: Guard, folder: Folder, selected: Selected, whole: bool) -
     folder.uidnext, folder.highestmodseq = selected.uidnext, selected.highestmodseq
     folder.emptied_at = None
     if whole:
-        folder.looked_at, folder.reset_asked_at = now, None
+        folder.looked_at = now
     with guarded(guard):
-        folder.save()
+        folder.save(update_fields=_LOOK_FIELDS)
         findings.end(folder, FindingKind.FOLDER_EMPTIED)
+        if whole:  # unless another reset was asked for meanwhile
+            rows = Folder.objects.filter(pk=folder.pk, reset_asked_at=folder.reset_asked_at)
+            rows.update(reset_asked_at=None)
+
+
+_LOOK_FIELDS = ["server_count", "as_of", "uidnext", "highestmodseq", "emptied_at", "looked_at"]
 
 
 def doubt_emptiness(guard: Guard, folder: Folder, count: int) -> None:
@@ -404,10 +410,10 @@ def ask_for_reset(folder: Folder) -> None:
     folder.save(update_fields=["reset_asked_at"])
 
 
-def release_quarantined(account: MailAccount, folder: Folder | None = None) -> int:
+def release_quarantined(account: MailAccount, folder_id: UUID | None = None) -> int:
     """Have mails tried again that were given up, and those read again that our parser had a bug for."""
     rows = LedgerEntry.objects.filter(_is_current(account))
-    rows = rows.filter(folder=folder) if folder else rows
+    rows = rows.filter(folder=folder_id) if folder_id else rows
     given_up = Q(state=EntryState.QUARANTINED)
     misread = Q(state=EntryState.STORED, message__error_type=ErrorType.BUG)
     afresh = {"state": EntryState.PENDING, "attempts": 0, "error_type": "", "reason": ""}

@@ -43,7 +43,8 @@ def look_needed(
 
 def _needs_whole_look(folder: Folder, now: datetime) -> bool:
     never = folder.uidvalidity is None or folder.looked_at is None or folder.as_of is None
-    return never or folder.reset_asked_at is not None or now - folder.looked_at > WHOLE_LOOK_AFTER
+    doubted = folder.emptied_at is not None or folder.reset_asked_at is not None
+    return never or doubted or now - folder.looked_at > WHOLE_LOOK_AFTER
 
 
 def _numbers(status: FolderStatus) -> tuple[int | None, int | None, int | None]:

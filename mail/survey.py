@@ -55,4 +55,6 @@ def _excluded(name: str, by_use: bool, filters: Filters) -> bool:
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)
+    """By a pattern, or by the name itself: [Gmail]/Spam as a pattern is another name."""
+    name = name.casefold()
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in map(str.casefold, patterns))

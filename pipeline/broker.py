@@ -6,7 +6,10 @@ from uuid import UUID
 
 from django.db import transaction
 
+from accounts.errors import UsageError
 from accounts.models import MailAccount, User
+from mail import ledger
+from mail.models import Folder
 from pipeline import jobs, queries, runner, runs, tasks
 from pipeline.models import AccountRun, PipelineJob, RunStatus, Trigger
 from pipeline.work import Work
@@ -38,17 +41,21 @@ class PipelineBroker:
         *,
         trigger: Trigger = Trigger.PAGE,
         first_import_whole: bool = False,
+        folder: Folder | None = None,
     ) -> UUID:
         """Ask the workers to fetch one account, or all of a person's. Returns the job's id.
 
-        One account is a wish for that account, which an open circuit breaker does not refuse. `keys` holds
-        the account keys that the door could open; they become job grants. None for a limit means unbounded;
+        One account is a wish for that account, which an open circuit breaker does not refuse; with a
+        `folder`, that one alone is synced. `keys` holds the account keys that the door could open; they
+        become job grants. None for a limit means unbounded, 0 mails to take stock and fetch nothing;
         `first_import_whole` lifts both for accounts that were never synced. Raises ValueError for a limit
-        below 1 or an account of somebody else.
+        out of range or an account of somebody else, UsageError for a folder that is not synced.
         """
         tasks.wake()
-        asked = _asked(max_mails, timeout_seconds, try_now=account is not None)
+        asked = _asked(max_mails, timeout_seconds, account is not None, _synced(account, folder))
         with transaction.atomic():
+            if folder:
+                runs.ask_for_another_look(account)
             job, account_runs = _create(user, _chosen(user, account), asked, trigger, first_import_whole)
             for run in account_runs:
                 if keys and run.account_id in keys:
@@ -66,14 +73,41 @@ class PipelineBroker:
         *,
         trigger: Trigger = Trigger.COMMAND,
         try_now: bool = True,
+        folder: Folder | None = None,
     ) -> JobHere:
         """The same for a process that does the work itself: its runs are kept for it."""
         tasks.wake()
-        asked = _asked(max_mails, timeout_seconds, try_now)
+        accounts = list(accounts)
+        folder_id = _synced(accounts[0], folder) if folder else None
+        asked = _asked(max_mails, timeout_seconds, try_now, folder_id)
         with transaction.atomic():
             job, account_runs = _create(user, accounts, asked, trigger)
             runs.keep(run.pk for run in account_runs)
         return JobHere(job.pk, tuple(run.pk for run in account_runs))
+
+    def reset_folder(self, account: MailAccount, folder: Folder, keys: Keys | None = None, **asked) -> UUID:
+        """Look up every mail of a folder anew: what is stored is linked again, the rest fetched.
+
+        Nothing is deleted. Takes the options of enqueue_fetch_job and raises as it does.
+        """
+        folder_id = _synced(account, folder)
+        with transaction.atomic():
+            runs.ask_for_another_look(account)
+            ledger.ask_for_reset(account.folders.get(pk=folder_id))
+            return self.enqueue_fetch_job(account.user, account, keys=keys, folder=folder, **asked)
+
+    def retry_quarantined(
+        self, account: MailAccount, folder: Folder | None = None, keys: Keys | None = None, **asked
+    ) -> UUID:
+        """Have mails fetched again that were given up, or that a bug of ours misread.
+
+        Takes the options of enqueue_fetch_job and raises as it does.
+        """
+        folder_id = _synced(account, folder)
+        with transaction.atomic():
+            runs.ask_for_another_look(account)
+            ledger.release_quarantined(account, folder_id)
+            return self.enqueue_fetch_job(account.user, account, keys=keys, folder=folder, **asked)
 
     def execute_fetch_job(
         self,
@@ -122,11 +156,24 @@ class PipelineBroker:
         return queries.performance_report(user)
 
 
-def _asked(max_mails: int | None, timeout_seconds: int | None, try_now: bool) -> runs.Asked:
-    for limit in (max_mails, timeout_seconds):
-        if limit is not None and not 1 <= limit <= MAX_LIMIT:
-            raise ValueError(f"a limit is from 1 to {MAX_LIMIT}, or None for unbounded")
-    return runs.Asked(max_mails, timeout_seconds, INTERACTIVE, try_now)
+def _asked(
+    max_mails: int | None, timeout_seconds: int | None, try_now: bool, folder_id: UUID | None = None
+) -> runs.Asked:
+    for limit, least in ((max_mails, 0), (timeout_seconds, 1)):
+        if limit is not None and not least <= limit <= MAX_LIMIT:
+            raise ValueError(f"a limit is from {least} to {MAX_LIMIT}, or None for unbounded")
+    return runs.Asked(max_mails, timeout_seconds, INTERACTIVE, try_now, folder_id)
+
+
+def _synced(account: MailAccount | None, folder: Folder | None) -> UUID | None:
+    """The folder's id. Raises UsageError when it is not one of this account that is synced."""
+    if folder is None:
+        return None
+    if account is None or folder.account_id != account.pk:
+        raise ValueError("this folder belongs to another account")
+    if folder.excluded or folder.gone_at:
+        raise UsageError("This folder is not synced: it is left out, or it is not on the server any more.")
+    return folder.pk
 
 
 def _create(

@@ -92,6 +92,7 @@ class PipelineJob(models.Model):
 class AccountRun(models.Model):
     """One account's work. At most one run is active per account and kind.
 
+    `look_again`: something was asked for that this attempt may have passed already.
     `attempt` counts claims; `retries` and `lapses` count since the last stored batch. A pending run with
     an owner is kept for that process until `lease_until`. `try_now` is a person's wish for this account,
     `folder` the only one that is wanted. `emails_linked` were stored already and not fetched again.
@@ -107,6 +108,7 @@ class AccountRun(models.Model):
     timeout_seconds = models.PositiveIntegerField(null=True)
     status = models.CharField(max_length=16, choices=RunStatus.choices, default=RunStatus.PENDING)
     try_now = models.BooleanField(default=False)
+    look_again = models.BooleanField(default=False)
     attempt = models.PositiveIntegerField(default=0)
     retries = models.PositiveSmallIntegerField(default=0)
     lapses = models.PositiveSmallIntegerField(default=0)

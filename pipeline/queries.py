@@ -36,6 +36,7 @@ class RunReport:
     bytes_done: int
     bytes_total: int | None
     emails_fetched: int
+    emails_linked: int
     emails_processed: int
     error_type: str
     error: str
@@ -78,6 +79,7 @@ class JobReport:
     max_mails: int | None
     timeout_seconds: int | None
     emails_fetched: int
+    emails_linked: int
     emails_processed: int
     created_at: datetime
     started_at: datetime | None
@@ -130,6 +132,7 @@ def run_report(run: AccountRun) -> RunReport:
         bytes_done=run.bytes_done,
         bytes_total=run.bytes_total,
         emails_fetched=run.emails_fetched,
+        emails_linked=run.emails_linked,
         emails_processed=run.emails_processed,
         error_type=run.error_type,
         error=advice.sentence if advice else "",
@@ -159,6 +162,7 @@ def job_report(job: PipelineJob) -> JobReport:
         max_mails=job.max_mails,
         timeout_seconds=job.timeout_seconds,
         emails_fetched=sum(run.emails_fetched for run in runs),
+        emails_linked=sum(run.emails_linked for run in runs),
         emails_processed=sum(run.emails_processed for run in runs),
         created_at=job.created_at,
         started_at=job.started_at,

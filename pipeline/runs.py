@@ -143,6 +143,11 @@ def _larger(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else max(one, other)
 
 
+def ask_for_another_look(account: MailAccount) -> None:
+    """A run that is being executed may have passed what was just asked for: it goes on after its end."""
+    account.runs.filter(status=RunStatus.RUNNING).update(look_again=True)
+
+
 def give_grant(run: AccountRun, account_key: bytes) -> None:
     """A job grant for this run, unless it has one already."""
     if run.grant_id is None or not grants.valid_grants().filter(pk=run.grant_id).exists():
@@ -187,7 +192,7 @@ def _refuse(run: AccountRun, error_type: ErrorType) -> None:
 
 def begin(claim: Claim) -> AccountRun:
     """The claimed run as it is executed: its time runs from the first attempt. Raises LeaseLost."""
-    hold(claim, started_at=Coalesce("started_at", timezone.now()))
+    hold(claim, started_at=Coalesce("started_at", timezone.now()), look_again=False)
     return AccountRun.objects.select_related("account__user__vault").get(pk=claim.run_id)
 
 
@@ -212,13 +217,13 @@ def _held(claim: Claim):
 
 
 def succeed(claim: Claim, seen: tuple[int | None, int | None, UUID | None], **facts) -> None:
-    """End the run well, or go on when a job joined meanwhile that asks for more than was seen.
+    """End the run well, or go on when somebody asked meanwhile for more than it has seen.
 
     `seen` is max_mails, timeout_seconds and folder. Raises LeaseLost.
     """
     with transaction.atomic():
         run = _locked(claim)
-        if (run.max_mails, run.timeout_seconds, run.folder_id) != seen:
+        if run.look_again or (run.max_mails, run.timeout_seconds, run.folder_id) != seen:
             return _pause("widened", claim, timezone.now(), **facts)
         gate.note_success(run, timezone.now())
         _end("succeeded", _held(claim), error_type="", **facts)

@@ -34,8 +34,9 @@ class Visit:
             selected = changes.selected
             if not self._goes_on(selected):
                 return False
-            plan = self._plan(changes)
-            if plan and adds_up(self.live, plan, selected.exists):
+            if (plan := self._plan(changes)) is None:
+                return False
+            if adds_up(self.live, plan, selected.exists):
                 self._apply(plan, changes.flags)
                 ledger.record_look(self.work.guard, self.row, selected, whole=False)
                 return True

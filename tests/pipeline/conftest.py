@@ -1,5 +1,6 @@
 """What the tests of the broker share: a server that does what a script says, a clock, the rings."""
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -7,10 +8,13 @@ import time_machine
 
 from accounts import actions, grants
 from accounts.models import GrantPurpose
+from mail.queries import MailOpener, folder_names, stored_mails
 from pipeline import tasks
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun
 from tests.conftest import Mailbox
+from tests.servers.dovecot import Dovecot, without
+from tests.servers.meter import Meter
 from tests.servers.scripted import ScriptedImap
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -76,3 +80,75 @@ def again(run: AccountRun) -> AccountRun:
     tasks.run.call_local(str(run.pk))
     run.refresh_from_db()
     return run
+
+
+@pytest.fixture(params=["dovecot", "scripted", "pymap"])
+def any_mailbox(request):
+    if request.param != "scripted":
+        yield Mailbox(request.getfixturevalue(request.param))
+    else:
+        with ScriptedImap() as server:
+            yield Mailbox(server)
+
+
+@pytest.fixture
+def any_account(connect, any_mailbox):
+    return connect(any_mailbox, security="none")
+
+
+@pytest.fixture
+def folders(anna):
+    """What is stored now: folders(account) gives {folder name: {uid: StoredMail}}."""
+
+    def folders(account):
+        key = actions.account_key(account, anna.user_key)
+        opener = MailOpener(actions.mail_private_key(anna.user, anna.user_key), key)
+        names = folder_names(account, key)
+        return {
+            names[folder.pk]: {stored.uid: stored for stored in stored_mails(folder, opener)}
+            for folder in account.folders.filter(gone_at=None)
+        }
+
+    return folders
+
+
+WAYS = {
+    "QRESYNC": (),
+    "CONDSTORE": ("QRESYNC",),
+    "CONDSTORE without ESEARCH": ("QRESYNC", "ESEARCH"),
+    "all flags": ("CONDSTORE",),
+    "STATUS by STATUS": ("LIST-STATUS",),
+    "plain IMAP4rev1": ("CONDSTORE", "LIST-STATUS", "ESEARCH", "SPECIAL-USE", "MOVE"),
+}
+
+
+class Metered:
+    """An account that is synced through a meter."""
+
+    def __init__(self, box, account, meter, sync):
+        self.box, self.account, self._meter, self._sync = box, account, meter, sync
+
+    def sync(self, **asked):
+        """Round trips, bytes and commands stand in figures and commands."""
+        self._meter.reset()
+        run = self._sync(self.account, **asked)
+        assert run.status == "success", run.error
+        self.figures, self.commands = self._meter.figures, self._meter.commands
+        return run
+
+    def asked_for(self, word: bytes) -> list[bytes]:
+        return [command for command in self.commands if word in command]
+
+
+@pytest.fixture
+def metered(connect, sync, tmp_path, authority):
+    """metered(way) starts a Dovecot of which this way is left."""
+
+    @contextmanager
+    def metered(way="QRESYNC"):
+        hidden = without(*WAYS[way]) if WAYS[way] else ""
+        with Dovecot(tmp_path, authority, settings=hidden) as server, Meter(server.imap_port) as meter:
+            box = Mailbox(server)
+            yield Metered(box, connect(box, security="none", port=meter.port), meter, sync)
+
+    return metered

@@ -78,8 +78,8 @@ def test_asking_twice_joins_the_same_run_and_widens_its_limits(anna, account):
     assert {broker.get_job_status(job).ended for job in (first, second)} == {True}
 
 
-def test_a_limit_below_one_is_refused(anna, account):
-    for limits in ({"max_mails": 0}, {"timeout_seconds": -1}):
+def test_a_limit_out_of_range_is_refused(anna, account):
+    for limits in ({"max_mails": -1}, {"timeout_seconds": 0}):
         with pytest.raises(ValueError):
             broker.enqueue_fetch_job(anna.user, account, **limits)
     assert not PipelineJob.objects.exists()

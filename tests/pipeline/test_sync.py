@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from accounts import actions
 from accounts.actions import Filters
 from mail.models import LedgerEntry, Message
-from mail.queries import MailOpener, account_figures, folder_figures, folder_names, stored_mails
+from mail.queries import account_figures, folder_figures
 from tests.conftest import Mailbox
 from tests.mail.test_parse import nested
 from tests.servers.scripted import Box, Mail, ScriptedImap
@@ -21,36 +20,6 @@ DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 def mail(subject: str, body: str = "text") -> bytes:
     return f"Subject: {subject}\r\nMessage-ID: <{subject}@example.org>\r\n\r\n{body}\r\n".encode()
-
-
-@pytest.fixture(params=["dovecot", "scripted", "pymap"])
-def any_mailbox(request):
-    if request.param != "scripted":
-        yield Mailbox(request.getfixturevalue(request.param))
-    else:
-        with ScriptedImap() as server:
-            yield Mailbox(server)
-
-
-@pytest.fixture
-def any_account(connect, any_mailbox):
-    return connect(any_mailbox, security="none")
-
-
-@pytest.fixture
-def folders(anna):
-    """What is stored now: folders(account) gives {folder name: {uid: StoredMail}}."""
-
-    def folders(account):
-        key = actions.account_key(account, anna.user_key)
-        opener = MailOpener(actions.mail_private_key(anna.user, anna.user_key), key)
-        names = folder_names(account, key)
-        return {
-            names[folder.pk]: {stored.uid: stored for stored in stored_mails(folder, opener)}
-            for folder in account.folders.filter(gone_at=None)
-        }
-
-    return folders
 
 
 def figures(account):
