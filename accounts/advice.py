@@ -125,6 +125,10 @@ _BY_REASON = {
         "A folder was made anew on the server while it was being fetched. The other folders were synced.",
         f"Fetch again. {_NOTHING_LOST}",
     ),
+    "not_listed": (
+        "The server does not list this folder.",
+        "Sync the whole account: it shows what the server has now.",
+    ),
     "no_mail_given": (
         "The server counts mails but gives none of them.",
         f"Fetch again later; if it stays, ask the provider. {_NOTHING_LOST}",
@@ -143,11 +147,6 @@ _BY_REASON = {
     ),
 }
 
-GMAIL_ARCHIVE = (
-    "Gmail keeps archived mail only in All Mail, which is not covered yet: "
-    "a mail without a label is missing here."
-)
-
 OTHER_WORKER_KEY = (
     "Note: workers on this machine cannot use grants, for its worker key is not the one they are sealed to. "
     "If it was lost, run manage.py rotate_worker_key and give the grants again."
@@ -156,6 +155,42 @@ NO_WORKER = Advice(
     "No worker is working on this.",
     "If none is running, start one on the machine that runs mailhelper: manage.py run_huey.",
 )
+
+_FINDINGS = {
+    "folder_missing": (
+        "{folder} is not listed by the server any more.",
+        "Nothing was taken away here. If the next sync does not find it either, it counts as gone from the "
+        "server; its stored mail stays.",
+    ),
+    "folder_emptied": (
+        "All {mails} mails of {folder} are gone from the server at once.",
+        "Nothing is believed before the next sync sees the same; stored mail stays in any case.",
+    ),
+    "uidvalidity_changed": (
+        "The server has numbered the mails of {folder} anew.",
+        "They were compared with the stored ones and linked again. Nothing has to be done.",
+    ),
+    "modseq_went_down": (
+        "The server's count of changes in {folder} went back.",
+        "All its mails were compared instead. Nothing has to be done.",
+    ),
+    "no_modseq": (
+        "The server keeps no count of changes in {folder}.",
+        "So its flags are read as a whole in each sync. Nothing has to be done.",
+    ),
+    "counts_differ": (
+        "What the server told of changes in {folder} did not fit its count of mails.",
+        "All its mails were compared instead. Nothing has to be done.",
+    ),
+}
+
+
+def finding(kind: str, facts: dict, folder: str = "") -> Advice:
+    """What a sync met; `folder` is its name where it may be shown."""
+    words = {"mails": "", **facts, "folder": f"the folder {folder}" if folder else "a folder"}
+    sentence, next_step = _FINDINGS[kind]
+    sentence = sentence.format(**words)
+    return Advice(sentence[0].upper() + sentence[1:], next_step)
 
 
 def unexplained(count: int) -> Advice:

@@ -29,6 +29,12 @@ def end(folder: Folder, *kinds: FindingKind) -> None:
     folder.findings.filter(kind__in=kinds, ended_at=None).update(ended_at=timezone.now())
 
 
+def doubts(account: MailAccount):
+    """What waits for a second look."""
+    kinds = (FindingKind.FOLDER_MISSING, FindingKind.FOLDER_EMPTIED)
+    return account.findings.filter(kind__in=kinds, ended_at=None).order_by("found_at")
+
+
 def told(account: MailAccount):
     """What is open, and what was over within the last week; the newest first."""
     lately = Q(ended_at=None) | Q(ended_at__gt=timezone.now() - TOLD_FOR)

@@ -256,7 +256,7 @@ def record_again(guard: Guard, folder: Folder, mails: list[Suspect], links: dict
 def apply_filters(guard: Guard, account: MailAccount, filters: Filters) -> None:
     """Exclude what the filters leave out, and admit what earlier ones left out."""
     with guarded(guard):
-        _filter(LedgerEntry.objects.filter(_is_current(account)), filters)
+        _filter(LedgerEntry.objects.filter(is_current(account)), filters)
 
 
 def _filter(rows, filters: Filters) -> None:
@@ -313,7 +313,7 @@ def doubt_emptiness(guard: Guard, folder: Folder, count: int) -> None:
 
 def pending_order(account: MailAccount, folder_ids: Iterable[UUID]) -> PendingOrder:
     """What failed before comes last; of the rest the newest comes first, wherever it lies."""
-    rows = LedgerEntry.objects.filter(_is_current(account), state=EntryState.PENDING)
+    rows = LedgerEntry.objects.filter(is_current(account), state=EntryState.PENDING)
     rows = rows.filter(folder__in=list(folder_ids))
     failed_before = Case(When(attempts__gt=0, then=1), default=0)
     newest = F("internal_date").desc(nulls_last=True)
@@ -334,13 +334,13 @@ def pending_mails(entry_ids: Iterable[int]) -> list[PendingMail]:
 
 def mails_without_header(account: MailAccount, folder_ids: Iterable[UUID]) -> list[PendingMail]:
     """Mails over the size limit of which not even the header is here, and was not refused before."""
-    rows = LedgerEntry.objects.filter(_is_current(account), state=EntryState.EXCLUDED, message=None)
+    rows = LedgerEntry.objects.filter(is_current(account), state=EntryState.EXCLUDED, message=None)
     return _mails(rows.filter(reason=ErrorType.OVER_LIMIT, attempts=0, folder__in=list(folder_ids)))
 
 
 def smallest_stored_mail(account: MailAccount, folder_ids: Iterable[UUID]) -> PendingMail | None:
     rows = LedgerEntry.objects.filter(
-        _is_current(account), state=EntryState.STORED, folder__in=list(folder_ids)
+        is_current(account), state=EntryState.STORED, folder__in=list(folder_ids)
     )
     return next(iter(_mails(rows.order_by("size")[:1])), None)
 
@@ -362,7 +362,7 @@ _PENDING_FIELDS = (
 )
 
 
-def _is_current(account: MailAccount) -> Q:
+def is_current(account: MailAccount) -> Q:
     """Ledger rows of the folders that are synced, under their present UIDVALIDITY."""
     return Q(
         folder__in=account.folders.filter(excluded=False, gone_at=None, missing_since=None),
@@ -412,7 +412,7 @@ def ask_for_reset(folder: Folder) -> None:
 
 def release_quarantined(account: MailAccount, folder_id: UUID | None = None) -> int:
     """Have mails tried again that were given up, and those read again that our parser had a bug for."""
-    rows = LedgerEntry.objects.filter(_is_current(account))
+    rows = LedgerEntry.objects.filter(is_current(account))
     rows = rows.filter(folder=folder_id) if folder_id else rows
     given_up = Q(state=EntryState.QUARANTINED)
     misread = Q(state=EntryState.STORED, message__error_type=ErrorType.BUG)

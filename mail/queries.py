@@ -7,11 +7,12 @@ from datetime import datetime
 from uuid import UUID
 
 import zstandard
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, Sum
 
 from accounts import vault
 from accounts.models import MailAccount
 from mail.imap_text import display_name
+from mail.ledger import is_current
 from mail.models import EntryState, Folder, LedgerEntry, Message, SystemFlag
 from mail.parcels import Address, Envelope
 from mail.sealer import entry_place, place
@@ -122,11 +123,25 @@ def account_figures(account: MailAccount) -> AccountFigures:
     )
 
 
+def pending_size(account: MailAccount) -> tuple[int, int]:
+    """Mails and bytes that are still to fetch; a mail whose size the server does not say counts as none."""
+    rows = LedgerEntry.objects.filter(is_current(account), state=EntryState.PENDING)
+    sums = rows.aggregate(mails=Count("pk"), bytes=Sum("size"))
+    return sums["mails"], sums["bytes"] or 0
+
+
 def folder_names(account: MailAccount, account_key: bytes) -> dict[UUID, str]:
     return {
         folder.pk: display_name(vault.unseal(account_key, folder.sealed_name, *place(folder, "sealed_name")))
         for folder in current_folders(account)
     }
+
+
+def folder_named(account: MailAccount, account_key: bytes, name: str) -> Folder | None:
+    """By the name that people see, whatever its case."""
+    names = folder_names(account, account_key)
+    wanted = [folder_id for folder_id, known in names.items() if known.casefold() == name.casefold()]
+    return account.folders.get(pk=wanted[0]) if wanted else None
 
 
 class MailOpener:

@@ -90,11 +90,16 @@ class PipelineBroker:
 
         Nothing is deleted. Takes the options of enqueue_fetch_job and raises as it does.
         """
+        with transaction.atomic():
+            self.mark_for_reset(account, folder)
+            return self.enqueue_fetch_job(account.user, account, keys=keys, folder=folder, **asked)
+
+    def mark_for_reset(self, account: MailAccount, folder: Folder) -> None:
+        """The part of reset_folder that the account's next sync carries out."""
         folder_id = _synced(account, folder)
         with transaction.atomic():
             runs.ask_for_another_look(account)
             ledger.ask_for_reset(account.folders.get(pk=folder_id))
-            return self.enqueue_fetch_job(account.user, account, keys=keys, folder=folder, **asked)
 
     def retry_quarantined(
         self, account: MailAccount, folder: Folder | None = None, keys: Keys | None = None, **asked
@@ -103,11 +108,16 @@ class PipelineBroker:
 
         Takes the options of enqueue_fetch_job and raises as it does.
         """
+        with transaction.atomic():
+            self.release_quarantined(account, folder)
+            return self.enqueue_fetch_job(account.user, account, keys=keys, folder=folder, **asked)
+
+    def release_quarantined(self, account: MailAccount, folder: Folder | None = None) -> int:
+        """The part of retry_quarantined that the account's next sync carries out. Returns how many."""
         folder_id = _synced(account, folder)
         with transaction.atomic():
             runs.ask_for_another_look(account)
-            ledger.release_quarantined(account, folder_id)
-            return self.enqueue_fetch_job(account.user, account, keys=keys, folder=folder, **asked)
+            return ledger.release_quarantined(account, folder_id)
 
     def execute_fetch_job(
         self,

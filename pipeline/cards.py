@@ -8,11 +8,13 @@ from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.advice import GMAIL_ARCHIVE, NO_WORKER, Advice, unexplained
+from accounts.advice import NO_WORKER, Advice, finding, unexplained
 from accounts.models import MailAccount
+from mail import findings
 from mail.queries import AccountFigures, account_figures
 from pipeline.broker import PipelineBroker
-from pipeline.console import PATIENCE, PHASE_WORDS, megabytes
+from pipeline.console import PATIENCE, PHASE_WORDS, duration, megabytes
+from pipeline.estimate import Estimate, estimate
 from pipeline.models import RunStatus
 from pipeline.queries import HealthReport, a_worker_ticks, next_try
 
@@ -45,7 +47,8 @@ class Card:
     account: MailAccount
     health: HealthReport
     figures: AccountFigures
-    notice: str
+    findings: list[Advice]
+    estimate: Estimate
     stuck: bool
     next_try: datetime | None
 
@@ -94,6 +97,12 @@ class Card:
         return f"{self.run.bytes_done / 1_000_000:.1f} of {megabytes(self.run.bytes_total or 0)}"
 
     @property
+    def left(self) -> str:
+        """How long the fetch goes on, or would take."""
+        seconds = self.run.seconds_left if self.run and self.run.active else self.estimate.seconds
+        return f"about {duration(seconds)}" if seconds else ""
+
+    @property
     def accounted(self) -> int:
         return self.figures.on_server - max(self.figures.unexplained, 0)
 
@@ -116,7 +125,8 @@ def overview_of(user) -> dict:
             account,
             reports[account.pk],
             account_figures(account),
-            _notice(account),
+            [finding(row.kind, row.facts) for row in findings.doubts(account)],
+            estimate(account),
             account.pk in stuck,
             next_try(account),
         )
@@ -175,7 +185,3 @@ def _seconds(seconds: float) -> str:
         return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
-
-
-def _notice(account: MailAccount) -> str:
-    return GMAIL_ARCHIVE if account.provider == "gmail" else ""

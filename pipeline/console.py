@@ -30,10 +30,19 @@ def megabytes(count: int) -> str:
     return f"{count / 1_000_000:.1f} MB"
 
 
+def duration(seconds: float) -> str:
+    """Roughly, as people say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{round(minutes / 60)} h"
+
+
 def describe(run: RunReport) -> str:
     """One run in one line, whatever its state."""
     if run.status == RunStatus.SUCCESS:
-        return f"{run.emails_fetched} mails, {megabytes(run.bytes_done)} in {run.duration:.1f} s"
+        known = f", {run.emails_linked} known ones linked" if run.emails_linked else ""
+        return f"{run.emails_fetched} mails, {megabytes(run.bytes_done)} in {run.duration:.1f} s{known}"
     if not run.active:
         return run.error
     if run.retrying:
@@ -44,6 +53,7 @@ def describe(run: RunReport) -> str:
     if run.mails_total:
         doing += f" {run.mails_done} of {run.mails_total} mails"
         doing += f", {megabytes(run.bytes_done)} of {megabytes(run.bytes_total or 0)}"
+        doing += f", about {duration(run.seconds_left)} left" if run.seconds_left else ""
     return doing
 
 

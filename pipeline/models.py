@@ -117,6 +117,7 @@ class AccountRun(models.Model):
     mails_total = models.PositiveIntegerField(null=True)
     bytes_done = models.BigIntegerField(default=0)
     bytes_total = models.BigIntegerField(null=True)
+    seconds_left = models.FloatField(null=True)
     folders = models.PositiveIntegerField(default=0)
     emails_fetched = models.PositiveIntegerField(default=0)
     emails_linked = models.PositiveIntegerField(default=0)

@@ -49,6 +49,7 @@ class RunReport:
     started_at: datetime | None
     ended_at: datetime | None
     duration: float | None
+    seconds_left: float | None
     phases: dict[str, float]
 
     @property
@@ -145,6 +146,7 @@ def run_report(run: AccountRun) -> RunReport:
         started_at=run.started_at,
         ended_at=run.ended_at,
         duration=duration,
+        seconds_left=run.seconds_left if run.status == RunStatus.RUNNING else None,
         phases={phase: run.phase_seconds.get(phase, 0.0) for phase in Phase.values},
     )
 

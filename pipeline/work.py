@@ -20,6 +20,7 @@ from mail.parcels import ParsedMail, PendingMail
 from mail.sealer import Sealer, place
 from pipeline import runs
 from pipeline.budget import Budget
+from pipeline.estimate import WORK, expected_seconds, pace, pace_of
 from pipeline.models import RUN_ACTIVE, AccountRun, Phase
 from pipeline.pace import phase_limits
 
@@ -58,6 +59,8 @@ class Work:
     _unspent: int = 0
     _phase: str = ""
     _slice_end: float = float("inf")
+    _expected: tuple[int, int] | None = None  # mails and bytes
+    _pace: float | None = None
 
     def __post_init__(self):
         self.max_mails = self.run.max_mails
@@ -148,7 +151,7 @@ class Work:
         """Write the progress, at most once a second."""
         if time.monotonic() - self._shown >= PROGRESS_SECONDS or "mails_total" in fields:
             self._shown = time.monotonic()
-            fields = {"phase": self._phase} | fields
+            fields = {"phase": self._phase, "seconds_left": self._seconds_left()} | fields
             runs.note_progress(
                 self.claim, mails_done=self.mails, bytes_done=self.byte_count + self._receiving, **fields
             )
@@ -156,7 +159,18 @@ class Work:
     def expect(self, sizes: Sequence[int]) -> None:
         """Say how much is ahead before the first body comes."""
         self._phase = Phase.FETCH
-        self.show(mails_total=self.mails + len(sizes), bytes_total=self.byte_count + sum(sizes))
+        self._expected = self.mails + len(sizes), self.byte_count + sum(sizes)
+        self._pace = self._pace or pace_of(self.account)
+        self.show(mails_total=self._expected[0], bytes_total=self._expected[1])
+
+    def _seconds_left(self) -> float | None:
+        """By what this run took so far, or else by what earlier ones took."""
+        if self._expected is None:
+            return None
+        spent = sum(self.phase_seconds[phase] for phase in WORK)
+        so_far = pace([(self.mails, self.byte_count, spent)]) if self.mails else None
+        mails, size = self._expected[0] - self.mails, self._expected[1] - self.byte_count
+        return expected_seconds(max(0, mails), max(0, size), so_far or self._pace)
 
     def checkpoint(self, mails: list[ParsedMail]) -> None:
         """The guard of a batch: its count commits or rolls back together with it."""

@@ -14,7 +14,7 @@ import pytest
 import time_machine
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
-from accounts import actions, advice, grants
+from accounts import actions, grants
 from accounts.models import GrantPurpose, KeyGrant, MailAccount, User
 from accounts.providers import provider_of
 from tests.accounts.test_people import all_rows, new_account
@@ -313,13 +313,6 @@ def test_replace_holds_to_the_same_rules(anna, secrets):
 )
 def test_a_provider_is_known_by_its_domain(host, provider):
     assert provider_of(host) == provider
-
-
-def test_gmail_is_warned_about_on_stderr(secrets):
-    out, err = add_account(host="imap.gmail.com")
-    assert advice.GMAIL_ARCHIVE in err
-    assert advice.GMAIL_ARCHIVE not in out
-    assert add_account(name="Other", host="notgmail.com")[1] == ""
 
 
 def test_the_same_server_is_known_by_one_digest_for_all_people(anna, bert):

@@ -263,11 +263,12 @@ def test_a_label_cannot_smuggle_markup_into_the_page(browser, connect, mailbox):
     assert "<b onclick" not in overview(browser)
 
 
-def test_gmail_accounts_say_what_is_missing(browser, account):
-    assert "All Mail" not in overview(browser)
-    account.provider = "gmail"
-    account.save()
-    assert "All Mail" in overview(browser)
+def test_emptiness_that_waits_for_a_second_look_is_told(browser, scripted, scripted_account, sync):
+    scripted.append("", "INBOX", b"Subject: one\r\n\r\n")
+    sync(scripted_account)
+    scripted.expunge("", "INBOX", [1])
+    sync(scripted_account)
+    assert "All 1 mails of a folder are gone from the server at once." in overview(browser)
 
 
 @pytest.fixture

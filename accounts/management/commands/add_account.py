@@ -4,10 +4,9 @@ from django.db import transaction
 
 from accounts import actions, advice, grants
 from accounts.errors import UsageError
+from accounts.management import filter_options
 from accounts.management.doors import IMAP_PASSWORD, Door, account_named, ask_secret, person, unlock
 from accounts.models import GrantPurpose, Security
-
-PATTERN = "{} folders whose name is like P, as Projekte/* (* any text, ? one letter); repeatable"
 
 
 class Command(Door):
@@ -30,16 +29,11 @@ class Command(Door):
         parser.add_argument(
             "--ca-file", type=Path, help="PEM file of the CA that signed the server's certificate"
         )
-        parser.add_argument(
-            "--include", action="append", default=[], metavar="P", help=PATTERN.format("sync only")
-        )
-        parser.add_argument(
-            "--exclude", action="append", default=[], metavar="P", help=PATTERN.format("leave out")
-        )
+        filter_options.add_to(parser)
         parser.add_argument(
             "--replace",
             action="store_true",
-            help="give the account of this name new settings; its mail stays",
+            help="give the account of this name new settings; its mail and filters stay",
         )
 
     def handle(self, email, name, host, port, security, login, **options):
@@ -50,15 +44,15 @@ class Command(Door):
         connection = actions.Connection(
             host.strip(), login, ask_secret(IMAP_PASSWORD, f"Password of {login}"), _pem(options["ca_file"])
         )
-        if not all(pattern.strip() for pattern in (*options["include"], *options["exclude"])):
-            raise UsageError("A pattern must not be empty.")
-        filters = actions.Filters(tuple(options["include"]), tuple(options["exclude"]))
         with transaction.atomic():
             if options["replace"]:
                 account = account_named(user, name)
+                before = actions.filters_of(account, actions.account_key(account, user_key))
+                filters = filter_options.changed(before, options)
                 actions.replace_connection(account, user_key, port, security, connection, filters)
                 self.stdout.write(f"{account.label} has new settings; its stored mail stays.")
             else:
+                filters = filter_options.changed(actions.Filters(), options)
                 account = actions.add_account(user, user_key, name, port, security, connection, filters)
                 self.stdout.write(f"{account.label} is saved. The first sync shows whether it works.")
             if options["background"]:
@@ -66,8 +60,6 @@ class Command(Door):
                 self.stdout.write("Background sync is allowed for 90 days.")
         if options["background"] and not grants.this_machine_opens_grants():
             self.stderr.write(self.style.WARNING(advice.OTHER_WORKER_KEY))
-        if account.provider == "gmail":
-            self.stderr.write(self.style.WARNING(advice.GMAIL_ARCHIVE))
 
 
 def _pem(path: Path | None) -> str:

@@ -3,12 +3,14 @@ import os
 import sys
 from dataclasses import asdict
 
-from accounts import actions, grants
+from accounts import actions, advice, grants
 from accounts.errors import SealBroken, SyncError, UsageError
 from accounts.management.doors import PASSWORD, Door, person, unlock
 from accounts.models import MailAccount
+from mail import findings
 from mail.queries import folder_figures, folder_names
 
+REASONS = {"over_limit": "too large", "since": "too old", "unread_only": "read before", "": "left out"}
 COLUMNS = ("on_server", "stored", "excluded", "quarantined", "pending", "gone")
 
 
@@ -58,6 +60,10 @@ class Command(Door):
                 )
         if not report["folders"]:
             self.stdout.write("  not synced yet")
+        for told in report["findings"]:
+            mark = "was: " if told["over"] else ""
+            when = f"{told['found_at']:%Y-%m-%d %H:%M}"
+            self.stdout.write(f"  {when} {mark}{told['sentence']} {told['next_step']}")
 
 
 def _report(account, user_key):
@@ -69,6 +75,19 @@ def _report(account, user_key):
         "folders": sorted(
             folders, key=lambda f: ((f["name"] or "").upper() != "INBOX", f["name"] or f["id"])
         ),
+        "findings": [_finding(row, names.get(row.folder_id, "")) for row in findings.told(account)],
+    }
+
+
+def _finding(row, name):
+    told = advice.finding(row.kind, row.facts, name)
+    return {
+        "kind": row.kind,
+        "folder_id": str(row.folder_id),
+        "found_at": row.found_at,
+        "over": row.ended_at is not None,
+        "sentence": told.sentence,
+        "next_step": told.next_step,
     }
 
 
@@ -81,8 +100,15 @@ def _folder(figures, name):
         **{column: row[column] for column in COLUMNS},
         "unexplained": figures.unexplained,
         "as_of": figures.as_of.isoformat() if figures.as_of else None,
-        "note": ", ".join(filter(None, [use, "left out" if figures.left_out else ""])),
+        "excluded_by": figures.excluded_by,
+        "note": ", ".join(filter(None, [use, *_why_excluded(figures)])),
     }
+
+
+def _why_excluded(figures):
+    if figures.left_out:
+        return ["left out"]
+    return [f"{count} {REASONS[reason]}" for reason, count in figures.excluded_by.items()]
 
 
 def _names(account, user_key):

@@ -6,13 +6,16 @@ import sys
 from rich.console import Console
 
 from accounts import actions, grants
-from accounts.errors import UsageError
+from accounts.advice import advise, finding
+from accounts.errors import SyncError, UsageError
 from accounts.management.doors import INTERRUPTED, PASSWORD, Door, ask_secret, person
 from accounts.models import GrantPurpose, MailAccount
-from mail.queries import account_figures
+from mail import findings
+from mail.queries import folder_named
 from pipeline import foreground
 from pipeline.broker import MAX_LIMIT, PipelineBroker
-from pipeline.console import Bars, Lines
+from pipeline.console import Bars, Lines, duration, megabytes
+from pipeline.estimate import estimate
 from pipeline.models import JobStatus, RunStatus, Trigger
 from pipeline.processes import stop_like_ctrl_c
 
@@ -27,6 +30,16 @@ class Command(Door):
     def add_arguments(self, parser):
         parser.add_argument("--user", metavar="EMAIL", help="only this person's accounts")
         parser.add_argument("--account", metavar="NAME", help="only accounts of this name")
+        parser.add_argument("--folder", metavar="NAME", help="only this folder of the --account")
+        parser.add_argument(
+            "--reset", action="store_true", help="look up every mail of the --folder anew; nothing is deleted"
+        )
+        parser.add_argument(
+            "--retry", action="store_true", help="also try mails again that were quarantined or misread"
+        )
+        parser.add_argument(
+            "--estimate", action="store_true", help="fetch nothing; say how much there is, how long it takes"
+        )
         parser.add_argument("--max-mails", type=int, metavar="N", help="stop each account after N mails")
         parser.add_argument("--timeout", type=int, metavar="S", help="stop each account after S seconds")
         parser.add_argument("--jobs", type=int, default=8, metavar="N", help="accounts side by side (8)")
@@ -41,17 +54,30 @@ class Command(Door):
         for name in ("max_mails", "timeout", "jobs"):
             if options[name] is not None and not 1 <= options[name] <= MAX_LIMIT:
                 raise UsageError(f"--{name.replace('_', '-')} is from 1 to {MAX_LIMIT}.")
+        _check(options)
         accounts = _accounts(options["user"], options["account"])
         keys = _keys(accounts, options["user"])
+        folder = _folder(accounts, keys, options["folder"])
+        self._prepare(accounts, folder, options)
         by_user = {}
         for account in accounts:
             by_user.setdefault(account.user, []).append(account)
-        reports = self._sync(by_user, keys, options) if by_user else []
+        reports = self._sync(by_user, keys, folder, options) if by_user else []
         self._answer(reports, accounts, options)
 
-    def _sync(self, by_user, keys, options):
+    def _prepare(self, accounts, folder, options):
+        for account in accounts:
+            if options["reset"]:
+                PipelineBroker().mark_for_reset(account, folder)
+            if options["retry"]:
+                count = PipelineBroker().release_quarantined(account, folder)
+                if not options["json"]:
+                    self.say(f"{account.label}: {count} mails are tried again.")
+
+    def _sync(self, by_user, keys, folder, options):
         logging.getLogger("mailhelper").setLevel(logging.ERROR)  # what the log would say, the report says
-        limits = {"max_mails": options["max_mails"], "timeout_seconds": options["timeout"]}
+        max_mails = 0 if options["estimate"] else options["max_mails"]
+        limits = {"max_mails": max_mails, "timeout_seconds": options["timeout"], "folder": folder}
         work = foreground.Foreground(options["jobs"], keys)
         try:
             return self._execute(by_user, keys, options, limits, work)
@@ -102,11 +128,12 @@ class Command(Door):
         status = JobStatus.SUCCESS if runs and good == len(runs) else JobStatus.PARTIAL_FAILURE
         status = status if good else JobStatus.FAILED
         if options["json"]:
-            pending = {account.pk: account_figures(account).pending for account in accounts}
-            self.stdout.write(json.dumps(_json(status, reports, runs, pending), default=str))
+            left = {account.pk: estimate(account) for account in accounts}
+            self.stdout.write(json.dumps(_json(status, reports, runs, left), default=str))
         elif runs:
             self._explain([run for _, run in runs], accounts)
-            self.stdout.write(f"{good} of {len(runs)} accounts synced.")
+            done = "looked at" if options["estimate"] else "synced"
+            self.stdout.write(f"{good} of {len(runs)} accounts {done}.")
         else:
             name = f" named {options['account']}" if options["account"] else ""
             self.stdout.write(f"There is no account{name} to sync. Add one: manage.py add_account --help")
@@ -119,8 +146,39 @@ class Command(Door):
             if run.next_step:
                 self.stdout.write(f"{run.name}: {run.error} {run.next_step}")
         for account in accounts:
-            if pending := account_figures(account).pending:
-                self.stdout.write(f"{account.label}: {pending} mails are still to fetch.")
+            for row in findings.doubts(account):
+                told = finding(row.kind, row.facts)
+                self.stdout.write(f"{account.label}: {told.sentence} {told.next_step}")
+            left = estimate(account)
+            if left.mails:
+                size, time = megabytes(left.bytes), duration(left.seconds)
+                self.stdout.write(
+                    f"{account.label}: {left.mails} mails, {size} still to fetch: about {time}."
+                )
+
+
+def _check(options):
+    if options["reset"] and not options["folder"]:
+        raise UsageError("--reset needs the --folder that is to be looked up anew.")
+    if options["estimate"] and options["max_mails"] is not None:
+        raise UsageError("--estimate fetches nothing, so it takes no --max-mails.")
+
+
+def _folder(accounts, keys, name):
+    """The folder of this name. Raises UsageError when there is not exactly one account to have it."""
+    if name is None:
+        return None
+    if len(accounts) != 1:
+        raise UsageError("--folder needs the one account it belongs to: --account NAME, --user EMAIL.")
+    [account] = accounts
+    try:
+        key = keys.get(account.pk) or grants.open_account_key(account, grant_id=None)
+    except SyncError as error:
+        raise UsageError(advise(error.error_type).next_step) from error
+    folder = folder_named(account, key, name)
+    if folder is None:
+        raise UsageError(f"{account.label} has no folder named {name}; manage.py ledger lists them.")
+    return folder
 
 
 def _accounts(email, label):
@@ -147,7 +205,7 @@ def _keys(accounts, email):
     )
 
 
-def _json(status, reports, runs, pending):
+def _json(status, reports, runs, left):
     return {
         "status": status,
         "jobs": [{"job_id": r.job_id, "user": r.user, "status": r.status} for r in reports],
@@ -158,8 +216,11 @@ def _json(status, reports, runs, pending):
                 "name": run.name,
                 "status": run.status,
                 "emails_fetched": run.emails_fetched,
+                "emails_linked": run.emails_linked,
                 "emails_processed": run.emails_processed,
-                "pending": pending.get(run.account_id, 0),
+                "pending": left[run.account_id].mails,
+                "pending_bytes": left[run.account_id].bytes,
+                "seconds_left": round(left[run.account_id].seconds),
                 "error_type": run.error_type or None,
                 "error": f"{run.error} {run.next_step}".strip() or None,
                 "retry_at": run.retry_at,
