@@ -5,11 +5,21 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.servers.certificates import make_ca
 from tests.servers.dovecot import Dovecot
 from tests.servers.pymap import Pymap
+
+# In `make test` the same examples each time; `make fuzz` looks for others.
+hypothesis.settings.register_profile(
+    "test", derandomize=True, deadline=None, max_examples=10, stateful_step_count=15, database=None
+)
+hypothesis.settings.register_profile(
+    "campaign", deadline=None, max_examples=200, stateful_step_count=40, print_blob=True
+)
+hypothesis.settings.load_profile("test")
 
 
 def pytest_configure(config):

@@ -113,6 +113,13 @@ class Mailboxes:
         with self._selected(login, folder) as imap:
             _ok(imap.uid("STORE", str(uid), "FLAGS.SILENT", f"({' '.join(flags)})"))
 
+    def flags(self, login: str, folder) -> dict[int, set[str]]:
+        """By UID, \\Recent apart."""
+        with self._selected(login, folder, readonly=True) as imap:
+            answers = _ok(imap.uid("FETCH", "1:*", "(UID FLAGS)"))
+        words = {_uid(line): imaplib.ParseFlags(line) for line in answers if line}
+        return {uid: {word.decode() for word in found} - {"\\Recent"} for uid, found in words.items()}
+
     def uids(self, login: str, folder) -> set[int]:
         with self._selected(login, folder, readonly=True) as imap:
             return {int(uid) for uid in _ok(imap.uid("SEARCH", "ALL"))[0].split()}
