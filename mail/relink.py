@@ -9,8 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
 from accounts.errors import ErrorType
 from accounts.models import MailAccount
+from mail.models import EntryState, Folder
 from mail.parcels import Suspect
 from mail.sealer import Sealer
 
@@ -32,18 +35,25 @@ def by_object_id(account: MailAccount, suspects: Iterable[Suspect]) -> dict[int,
     return {uid: pk for uid, pk in pairs if pk}
 
 
-def alike(account: MailAccount, suspects: Iterable[Suspect]) -> Alike:
+def alike(account: MailAccount, suspects: Iterable[Suspect], beside: Folder | None = None) -> Alike:
     """Stored mails with a Message-ID and with a suspect's size and date.
 
-    A draft has none: it keeps its header while its text changes.
+    A draft has none: it keeps its header while its text changes. What is in the folder `beside` them is
+    another mail: a mailbox that was filled at once has many of one size and second.
     """
     likely = [s for s in suspects if not s.draft and s.size is not None and s.internal_date]
     rows = usable(account).exclude(message_id_index=None)
     rows = rows.filter(internal_date__in={s.internal_date for s in likely}, size__in={s.size for s in likely})
+    if beside:
+        rows = rows.exclude(Exists(stored_in(beside).filter(message=OuterRef("pk"))))
     stored = defaultdict(list)
     for size, date, pk, header in rows.values_list("size", "internal_date", "pk", "header_index"):
         stored[size, date].append((pk, bytes(header)))
     return {s.uid: stored[key] for s in likely if (key := (s.size, s.internal_date)) in stored}
+
+
+def stored_in(folder: Folder):
+    return folder.entries.filter(uidvalidity=folder.uidvalidity, state=EntryState.STORED)
 
 
 def by_header(sealer: Sealer, alike: Alike, headers: dict[int, bytes]) -> dict[int, UUID]:

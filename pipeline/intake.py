@@ -81,7 +81,8 @@ def _without_stored(
     raw_name, folder = folders[batch[0].folder_id]
     suspects = [_suspect(mail) for mail in batch]
     known = relink.by_object_id(work.account, suspects)
-    alike = relink.alike(work.account, [suspect for suspect in suspects if suspect.uid not in known])
+    unknown = [suspect for suspect in suspects if suspect.uid not in known]
+    alike = relink.alike(work.account, unknown, beside=folder)
     if alike:
         headers = fetcher.headers(raw_name, folder.uidvalidity, [mail for mail in batch if mail.uid in alike])
         known |= relink.by_header(work.sealer, alike, headers)

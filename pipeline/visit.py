@@ -108,7 +108,7 @@ class Visit:
     def _apply(self, plan: FolderPlan, flags: FlagsByUid) -> None:
         ledger.record_plan(self.work.guard, self.work.sealer, self.row, plan)
         for uids in chunks(plan.new):
-            mails, links = self._looked_up(uids, flags)
+            mails, links = self._looked_up(uids, flags, beside=self.row)
             ledger.record_new(
                 self.work.guard, self.work.sealer, self.row, mails, flags, links, self.work.filters
             )
@@ -117,16 +117,19 @@ class Visit:
         for some in chunks(uids):
             ledger.record_again(self.work.guard, self.row, *self._looked_up(some, flags))
 
-    def _looked_up(self, uids: tuple[int, ...] | list[int], flags: FlagsByUid) -> tuple[list[Suspect], dict]:
+    def _looked_up(
+        self, uids: tuple[int, ...] | list[int], flags: FlagsByUid, beside: Folder | None = None
+    ) -> tuple[list[Suspect], dict[int, UUID]]:
         """Size, date and id of these mails, and the stored messages of those that we have."""
         mails = ledger.suspects(self.work.sealer, uids, self.session.metadata(uids), flags)
-        links = self._stored(mails)
+        links = self._stored(mails, beside)
         self.work.linked += len(links)
         return mails, links
 
-    def _stored(self, mails: list[Suspect]) -> dict[int, UUID]:
+    def _stored(self, mails: list[Suspect], beside: Folder | None) -> dict[int, UUID]:
         known = relink.by_object_id(self.work.account, mails)
-        alike = relink.alike(self.work.account, [mail for mail in mails if mail.uid not in known])
+        unknown = [mail for mail in mails if mail.uid not in known]
+        alike = relink.alike(self.work.account, unknown, beside)
         if not alike:
             return known
         try:

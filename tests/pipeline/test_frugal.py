@@ -98,3 +98,10 @@ def test_few_changes_of_a_large_folder_cost_few_bytes(metered):
         server.expunge(login, "INBOX", [1, 1_500])
         one.sync()
         assert not one.asked_for(b"BODY") and one.figures.bytes_in < 3_000
+
+
+def test_a_first_sync_of_mails_of_one_size_and_second_asks_for_no_header(metered):
+    with metered() as one:
+        one.box.server.append_many(one.box.login, "INBOX", [mail(f"{number:04}") for number in range(450)])
+        assert one.sync().emails_fetched == 450
+        assert not one.asked_for(b"HEADER")
