@@ -3,6 +3,7 @@
 python -m bench.memory [PART]      (PART of the full size, as 0.1; the whole takes about five minutes)
 """
 
+import json
 import re
 import sys
 import tempfile
@@ -42,7 +43,8 @@ def measure(folder: Path, count: int, size: int) -> tuple[int, float]:
         worker = house.start("run_huey", "--quiet")
         try:
             start = time.monotonic()
-            [run] = house.json("sync_all", "--queue")["accounts"]
+            told, _ = house.start("sync_all", "--queue", "--json").communicate()
+            [run] = json.loads(told)["accounts"]
             seconds = time.monotonic() - start
             status = Path("/proc", str(worker.pid), "status").read_text()
         finally:

@@ -77,12 +77,12 @@ class Fetcher:
             return FetchedBatch(_found(batch, raws) + again.mails, again.failed)
         return FetchedBatch(_found(batch, raws), tuple(missing))
 
-    def headers(self, raw_name: bytes, uidvalidity: int, batch: list[PendingMail]) -> dict[int, bytes]:
+    def headers(self, raw_name: bytes, uidvalidity: int, uids: list[int]) -> dict[int, bytes]:
         """By UID, those that could be had. Raises SyncError when the server is the trouble."""
         self.require_server()
         try:
             self._examine(raw_name, uidvalidity)
-            return self.session.headers([mail.uid for mail in batch])
+            return self.session.headers(uids)
         except SyncError as error:
             self._recover(error)
             return {}

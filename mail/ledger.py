@@ -325,6 +325,14 @@ def pending_order(account: MailAccount, folder_ids: Iterable[UUID]) -> PendingOr
     return order
 
 
+def shared_sizes_and_dates(account: MailAccount) -> set[tuple[int, datetime]]:
+    """What mails of several folders have in common: there the same mail may lie twice."""
+    rows = LedgerEntry.objects.filter(is_current(account), state__in=[EntryState.PENDING, EntryState.STORED])
+    pairs = rows.exclude(size=None).exclude(internal_date=None).values("size", "internal_date")
+    shared = pairs.annotate(folders=Count("folder", distinct=True)).filter(folders__gt=1)
+    return set(shared.values_list("size", "internal_date"))
+
+
 def pending_mails(entry_ids: Iterable[int]) -> list[PendingMail]:
     """In the order given."""
     ids = list(entry_ids)

@@ -96,8 +96,13 @@ class Message(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "raw_index"], name="each_mail_stored_once")]
         indexes = [
-            models.Index(fields=["account", "-internal_date"], name="message_newest_first"),
-            models.Index(fields=["account", "object_id_index"], name="message_by_object_id"),
+            models.Index(fields=["account", "-internal_date", "size"], name="message_newest_first"),
+            models.Index(fields=["account", "header_index"], name="message_by_header"),
+            models.Index(
+                fields=["account", "object_id_index"],
+                condition=models.Q(object_id_index__isnull=False),
+                name="message_by_object_id",
+            ),
         ]
 
 

@@ -9,15 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
-
 from accounts.errors import ErrorType
 from accounts.models import MailAccount
-from mail.models import EntryState, Folder
 from mail.parcels import Suspect
 from mail.sealer import Sealer
-
-Alike = dict[int, list[tuple[UUID, bytes]]]  # by the suspect's UID: stored mails, and their header's index
 
 
 def usable(account: MailAccount):
@@ -35,36 +30,29 @@ def by_object_id(account: MailAccount, suspects: Iterable[Suspect]) -> dict[int,
     return {uid: pk for uid, pk in pairs if pk}
 
 
-def alike(account: MailAccount, suspects: Iterable[Suspect], beside: Folder | None = None) -> Alike:
-    """Stored mails with a Message-ID and with a suspect's size and date.
+def likely(account: MailAccount, suspects: Iterable[Suspect]) -> list[int]:
+    """UIDs of those with whose size and date a mail is stored; only these are worth their header.
 
-    A draft has none: it keeps its header while its text changes. What is in the folder `beside` them is
-    another mail: a mailbox that was filled at once has many of one size and second.
+    A draft is not: it keeps its header while its text changes.
     """
-    likely = [s for s in suspects if not s.draft and s.size is not None and s.internal_date]
-    rows = usable(account).exclude(message_id_index=None)
-    rows = rows.filter(internal_date__in={s.internal_date for s in likely}, size__in={s.size for s in likely})
-    if beside:
-        rows = rows.exclude(Exists(stored_in(beside).filter(message=OuterRef("pk"))))
+    suspects = [s for s in suspects if not s.draft and s.size is not None and s.internal_date]
+    dates, sizes = {s.internal_date for s in suspects}, {s.size for s in suspects}
+    rows = account.messages.filter(internal_date__in=dates, size__in=sizes)
+    stored = set(rows.values_list("internal_date", "size").distinct()) if suspects else set()
+    return [s.uid for s in suspects if (s.internal_date, s.size) in stored]
+
+
+def by_header(sealer: Sealer, suspects: Iterable[Suspect], headers: dict[int, bytes]) -> dict[int, UUID]:
+    """Stored mails by UID: exactly one with a Message-ID has this header, and the same size and date."""
+    indexes = {uid: header_index(sealer, header) for uid, header in headers.items()}
+    rows = (
+        usable(sealer.account).filter(header_index__in=list(indexes.values())).exclude(message_id_index=None)
+    )
     stored = defaultdict(list)
-    for size, date, pk, header in rows.values_list("size", "internal_date", "pk", "header_index"):
-        stored[size, date].append((pk, bytes(header)))
-    return {s.uid: stored[key] for s in likely if (key := (s.size, s.internal_date)) in stored}
-
-
-def stored_in(folder: Folder):
-    return folder.entries.filter(uidvalidity=folder.uidvalidity, state=EntryState.STORED)
-
-
-def by_header(sealer: Sealer, alike: Alike, headers: dict[int, bytes]) -> dict[int, UUID]:
-    """Stored mails by UID, where exactly one of those alike has this header."""
-    found = {}
-    for uid, header in headers.items():
-        index = header_index(sealer, header)
-        same = [pk for pk, other in alike.get(uid, []) if other == index]
-        if len(same) == 1:
-            found[uid] = same[0]
-    return found
+    for index, size, date, pk in rows.values_list("header_index", "size", "internal_date", "pk"):
+        stored[bytes(index), size, date].append(pk)
+    same = {s.uid: stored[indexes[s.uid], s.size, s.internal_date] for s in suspects if s.uid in indexes}
+    return {uid: pks[0] for uid, pks in same.items() if len(pks) == 1}
 
 
 def header_index(sealer: Sealer, raw: bytes) -> bytes:

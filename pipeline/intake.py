@@ -38,6 +38,7 @@ def _require_another_mail(work: Work, fetcher: Fetcher, folders: Folders) -> Non
 def _fetch_within_limits(work: Work, fetcher: Fetcher, folders: Folders) -> None:
     """Fetch, parse and store, newest first, until nothing is left or a limit is reached."""
     order = ledger.pending_order(work.account, folders)
+    work.shared = ledger.shared_sizes_and_dates(work.account) if order.entry_ids else set()
     start, tried = 0, work.mails_before
     work.begin_slice()
     while start < len(order.entry_ids) and (work.max_mails is None or tried < work.max_mails):
@@ -81,11 +82,10 @@ def _without_stored(
     raw_name, folder = folders[batch[0].folder_id]
     suspects = [_suspect(mail) for mail in batch]
     known = relink.by_object_id(work.account, suspects)
-    unknown = [suspect for suspect in suspects if suspect.uid not in known]
-    alike = relink.alike(work.account, unknown, beside=folder)
-    if alike:
-        headers = fetcher.headers(raw_name, folder.uidvalidity, [mail for mail in batch if mail.uid in alike])
-        known |= relink.by_header(work.sealer, alike, headers)
+    shared = [s for s in suspects if s.uid not in known and (s.size, s.internal_date) in work.shared]
+    if likely := relink.likely(work.account, shared):
+        headers = fetcher.headers(raw_name, folder.uidvalidity, likely)
+        known |= relink.by_header(work.sealer, shared, headers)
     ledger.link(work.guard, {mail.entry_id: known[mail.uid] for mail in batch if mail.uid in known})
     work.linked += len(known)
     return [mail for mail in batch if mail.uid not in known]
@@ -102,7 +102,7 @@ def _keep_headers(work: Work, fetcher: Fetcher, folders: Folders) -> None:
         work.require_turn()
         raw_name, folder = folders[batch[0].folder_id]
         with work.phase(Phase.FETCH):
-            headers = fetcher.headers(raw_name, folder.uidvalidity, batch)
+            headers = fetcher.headers(raw_name, folder.uidvalidity, [mail.uid for mail in batch])
         got = [_parsed(work, mail, headers[mail.uid], True) for mail in batch if mail.uid in headers]
         if got:
             store.store_batch(work.guard, work.sealer, got)

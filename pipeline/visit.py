@@ -108,7 +108,7 @@ class Visit:
     def _apply(self, plan: FolderPlan, flags: FlagsByUid) -> None:
         ledger.record_plan(self.work.guard, self.work.sealer, self.row, plan)
         for uids in chunks(plan.new):
-            mails, links = self._looked_up(uids, flags, beside=self.row)
+            mails, links = self._looked_up(uids, flags)
             ledger.record_new(
                 self.work.guard, self.work.sealer, self.row, mails, flags, links, self.work.filters
             )
@@ -118,23 +118,25 @@ class Visit:
             ledger.record_again(self.work.guard, self.row, *self._looked_up(some, flags))
 
     def _looked_up(
-        self, uids: tuple[int, ...] | list[int], flags: FlagsByUid, beside: Folder | None = None
+        self, uids: tuple[int, ...] | list[int], flags: FlagsByUid
     ) -> tuple[list[Suspect], dict[int, UUID]]:
         """Size, date and id of these mails, and the stored messages of those that we have."""
         mails = ledger.suspects(self.work.sealer, uids, self.session.metadata(uids), flags)
-        links = self._stored(mails, beside)
+        links = self._stored(mails)
         self.work.linked += len(links)
         return mails, links
 
-    def _stored(self, mails: list[Suspect], beside: Folder | None) -> dict[int, UUID]:
+    def _stored(self, mails: list[Suspect]) -> dict[int, UUID]:
         known = relink.by_object_id(self.work.account, mails)
         unknown = [mail for mail in mails if mail.uid not in known]
-        alike = relink.alike(self.work.account, unknown, beside)
-        if not alike:
-            return known
+        likely = relink.likely(self.work.account, unknown)
+        return known | relink.by_header(self.work.sealer, unknown, self._headers(likely)) if likely else known
+
+    def _headers(self, uids: list[int]) -> dict[int, bytes]:
+        """None where the server withholds them: the mails are fetched."""
         try:
-            return known | relink.by_header(self.work.sealer, alike, self.session.headers(alike))
+            return self.session.headers(uids)
         except SyncError as error:
             if error.error_type != ErrorType.UNFETCHABLE:
                 raise
-            return known  # the server withholds headers: the mails are fetched
+            return {}

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
@@ -52,6 +53,7 @@ class Work:
     failed: list[PendingMail] = field(default_factory=list)
     bug: Exception | None = None
     refused: SyncError | None = None
+    shared: set[tuple[int, datetime]] = field(default_factory=set)
     _account_key: bytes | None = None
     _beaten: float = field(default_factory=time.monotonic)
     _shown: float = 0
