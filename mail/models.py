@@ -69,7 +69,8 @@ class ContentKey(models.Model):
 class Message(models.Model):
     """One mail, however many folders hold it. What it says is sealed; size and date are not.
 
-    `header_only` where its body is over the size limit: then `size` is what the server says.
+    `server_size` is what the server says of its size, which servers may have wrong: a mail is known again by
+    it. `header_only` where its body is over the size limit.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -81,6 +82,7 @@ class Message(models.Model):
     message_id_index = BytesField(null=True)
     object_id_index = BytesField(null=True)
     size = models.BigIntegerField()
+    server_size = models.BigIntegerField(null=True)
     internal_date = models.DateTimeField(null=True)
     header_only = models.BooleanField(default=False)
     parsed = models.BooleanField(default=False)
@@ -96,7 +98,7 @@ class Message(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "raw_index"], name="each_mail_stored_once")]
         indexes = [
-            models.Index(fields=["account", "-internal_date", "size"], name="message_newest_first"),
+            models.Index(fields=["account", "-internal_date", "server_size"], name="message_newest_first"),
             models.Index(fields=["account", "header_index"], name="message_by_header"),
             models.Index(
                 fields=["account", "object_id_index"],

@@ -24,7 +24,7 @@ def by_object_id(account: MailAccount, suspects: Iterable[Suspect]) -> dict[int,
     """Stored mails by the suspects' UIDs. The size has to agree: a server may be wrong about its ids."""
     suspects = [s for s in suspects if s.object_id_index and s.size is not None]
     rows = usable(account).filter(object_id_index__in={s.object_id_index for s in suspects})
-    rows = rows.values_list("object_id_index", "size", "pk")
+    rows = rows.values_list("object_id_index", "server_size", "pk")
     stored = {(bytes(index), size): pk for index, size, pk in rows}
     pairs = ((s.uid, stored.get((s.object_id_index, s.size))) for s in suspects)
     return {uid: pk for uid, pk in pairs if pk}
@@ -37,8 +37,8 @@ def likely(account: MailAccount, suspects: Iterable[Suspect]) -> list[int]:
     """
     suspects = [s for s in suspects if not s.draft and s.size is not None and s.internal_date]
     dates, sizes = {s.internal_date for s in suspects}, {s.size for s in suspects}
-    rows = account.messages.filter(internal_date__in=dates, size__in=sizes)
-    stored = set(rows.values_list("internal_date", "size").distinct()) if suspects else set()
+    rows = account.messages.filter(internal_date__in=dates, server_size__in=sizes)
+    stored = set(rows.values_list("internal_date", "server_size").distinct()) if suspects else set()
     return [s.uid for s in suspects if (s.internal_date, s.size) in stored]
 
 
@@ -49,7 +49,7 @@ def by_header(sealer: Sealer, suspects: Iterable[Suspect], headers: dict[int, by
         usable(sealer.account).filter(header_index__in=list(indexes.values())).exclude(message_id_index=None)
     )
     stored = defaultdict(list)
-    for index, size, date, pk in rows.values_list("header_index", "size", "internal_date", "pk"):
+    for index, size, date, pk in rows.values_list("header_index", "server_size", "internal_date", "pk"):
         stored[bytes(index), size, date].append(pk)
     same = {s.uid: stored[indexes[s.uid], s.size, s.internal_date] for s in suspects if s.uid in indexes}
     return {uid: pks[0] for uid, pks in same.items() if len(pks) == 1}

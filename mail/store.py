@@ -85,6 +85,7 @@ def _sealed_message(sealer: Sealer, mail: ParsedMail, raw_index: bytes, message_
         header_index=header_index(sealer, mail.raw),
         object_id_index=mail.pending.object_id_index,
         size=mail.pending.size if mail.header_only else len(mail.raw),
+        server_size=mail.pending.size,
         internal_date=mail.pending.internal_date,
         header_only=mail.header_only,
         parsed=mail.envelope is not None,

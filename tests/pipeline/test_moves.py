@@ -178,3 +178,13 @@ def test_two_copies_in_one_folder_are_fetched_once(scripted, scripted_account, s
     scripted.copy("", "INBOX", [1, 2], "Other")
     run = sync(scripted_account)
     assert (run.emails_fetched, run.emails_linked) == (0, 2)
+
+
+def test_a_server_that_has_sizes_wrong_is_taken_at_its_word_for_them(scripted, scripted_account, sync):
+    scripted.append("", "INBOX", mail("one"), size=77)
+    sync(scripted_account)
+    scripted.create("", "Other")
+    scripted.move("", "INBOX", [1], "Other")
+    scripted.append("", "INBOX", mail("two"))
+    run = sync(scripted_account)
+    assert (run.emails_fetched, run.emails_linked) == (1, 1)
