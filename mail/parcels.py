@@ -31,6 +31,24 @@ class Envelope:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file of a mail; one without a name is called by its content type."""
+
+    name: str
+    content_type: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that stands in a mail, decoded: plain text, the source of its HTML, and its files."""
+
+    text: str
+    html: str
+    attachments: tuple[Attachment, ...]
+
+
+@dataclass(frozen=True)
 class FolderStatus:
     """What a server says of a folder that is not opened (STATUS); None where it does not say."""
 
