@@ -19,6 +19,10 @@ _FIELD = re.compile(
 _WORD = r"=\?[a-zA-Z0-9_.:+*-]{1,60}\?[bBqQ]\?[ -~]*?\?="
 _WORDS = re.compile(rf"{_WORD}(?:\s*{_WORD})*")
 _PHRASE = re.compile(r'(?<![^,;:])(?:[^",;:<>()\\@]{1,60},)?[^",;:<>()\\]{1,100}(?=<)')
+_MAILBOX = re.compile(
+    r'[ \t]*+(?:"([^"\\\r\n]*+)"|([A-Za-z0-9=?_ -]*+))[ \t]*+'
+    r"<([A-Za-z0-9_+-]++(?:\.[A-Za-z0-9_+-]++)*+@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)*+)>[ \t]*+(?:,|\Z)"
+)
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -88,15 +92,31 @@ def addresses(header: str) -> tuple[Address, ...]:
         return ()
     if len(header) >= MAX_HEADER:
         header = header.rpartition(",")[0]
-    for nesting in "(:":  # AddressList recurses on both
-        if header.count(nesting) > MAX_ADDRESSES:
-            header = header.replace(nesting, " ")
     kept: list[Address] = []
-    for name, email in AddressList(_PHRASE.sub(_quoted, header)).addresslist:
+    for name, email in _plain_pairs(header) or _pairs(header):
         if "@" in email:
             shown = clean(unworded(name))
             kept.append(Address("" if shown == email else shown[:MAX_NAME], clean(email)[:MAX_NAME]))
     return tuple(kept[:MAX_ADDRESSES])
+
+
+def _plain_pairs(header: str) -> list[tuple[str, str]]:
+    """Most headers, read five times as fast; [] where any mailbox is written in another way."""
+    pairs, end = [], 0
+    while end < len(header):
+        mailbox = _MAILBOX.match(header, end)
+        if not mailbox:
+            return []
+        pairs.append((mailbox[1] or mailbox[2] or "", mailbox[3]))
+        end = mailbox.end()
+    return pairs
+
+
+def _pairs(header: str) -> list[tuple[str, str]]:
+    for nesting in "(:":  # AddressList recurses on both
+        if header.count(nesting) > MAX_ADDRESSES:
+            header = header.replace(nesting, " ")
+    return AddressList(_PHRASE.sub(_quoted, header)).addresslist
 
 
 def _quoted(phrase: re.Match) -> str:

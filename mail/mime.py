@@ -1,28 +1,25 @@
 """The MIME tree of a mail as its leaves; fast-mail-parser takes it apart, else the standard library."""
 
 import re
-from binascii import Error as UndecodableError
-from binascii import a2b_base64, a2b_qp, a2b_uu
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
-from email.message import Message
 from email.policy import Compat32
 from itertools import islice, pairwise
-from typing import NamedTuple
 
 from fast_mail_parser import ParseError, parse_email_tree
 
-from mail.headers import MAX_HEADER, clean, decoded, head_end, unworded
+from mail.headers import MAX_HEADER, clean, decoded, head_end
+from mail.leaf import HELD, Leaf
 
 MAX_HEAD = 64 * 1024
 MAX_CONTAINERS = 1000
 MAX_PARTS = 100_000
 MAX_BOUNDARIES = 20
+MAX_FOLDS = 100_000
 MAX_WORDS = 10_000
 MAX_STANDARD = 32 * 1024 * 1024
 MAX_STANDARD_LINES = 1_000_000
 
-HELD = b"~{held}~"  # keeps the library off a place in a mail; taken out again wherever bytes are read
 ENCODING = "content-transfer-encoding"
 
 _CONTENT_FIELD = re.compile(rb"^content-[a-z-]{1,30}:[^\r\n]*+(?:\r*+\n[ \t][^\r\n]*+)*+", re.I | re.M)
@@ -32,35 +29,6 @@ _EDGE_END = re.compile(rb"(?:--)?[ \t]*\r*(?:\n|\Z)")
 
 class Unparseable(ValueError):
     """The bytes cannot be taken apart: nested too deep, over 100 MiB, or refused by both parsers."""
-
-
-class Leaf(NamedTuple):
-    """One part without parts of its own; `encoded` copies its bytes out of the mail when called."""
-
-    kind: str
-    type_header: str
-    disposition_header: str
-    encoding: str
-    encoded: Callable[[], bytes]
-
-    def data(self, limit: int | None = None) -> bytes:
-        """The decoded bytes; with a limit, those of the first `limit` encoded ones."""
-        return transfer_decoded(self.encoded().replace(HELD, b"")[:limit], self.encoding)
-
-    def is_attached(self) -> bool:
-        return self.disposition_header.partition(";")[0].strip().lower() == "attachment"
-
-    def name(self) -> str:
-        if "name" not in (self.disposition_header + self.type_header).lower():
-            return ""
-        message = Message()
-        message["content-disposition"] = self.disposition_header
-        message["content-type"] = self.type_header
-        try:
-            return clean(unworded(message.get_filename("")))
-        except (TypeError, ValueError):  # RFC 2231 sections numbered badly
-            found = re.search(r'name\*?=\s*"?([^";]{1,255})', self.disposition_header + self.type_header)
-            return clean(unworded(found[1])) if found else ""
 
 
 def leaves(raw: bytes) -> list[Leaf]:
@@ -108,11 +76,10 @@ def _guarded(raw: bytes) -> tuple[bytes, list[bytes]]:
     boundaries = [match for place in declared[:MAX_CONTAINERS] if (match := _BOUNDARY.match(raw, place))]
     cuts = [0, *sorted(held), len(raw)]
     raw = HELD.join(raw[start:end] for start, end in pairwise(cuts))
-    if len(raw) > 2 * MAX_WORDS and raw.count(b"=?") > MAX_WORDS:
-        raw = raw.replace(b"=?", b"=" + HELD + b"?")
-    if len(raw) > 2 * MAX_PARTS and raw.count(b"--") > MAX_PARTS:
-        *opened, rest = raw.split(b"--", MAX_PARTS)
-        raw = b"--".join([*opened, rest.replace(b"--", b"-" + HELD + b"-")])
+    for word, limit in ((b"=?", MAX_WORDS), (b"--", MAX_PARTS), (b"\n ", MAX_FOLDS), (b"\n\t", MAX_FOLDS)):
+        if len(raw) > 2 * limit and raw.count(word) > limit:
+            *left, rest = raw.split(word, limit)
+            raw = word.join([*left, rest.replace(word, word[:1] + HELD + word[1:])])
     return raw, list(dict.fromkeys((match[1] or match[2]) for match in boundaries))
 
 
@@ -186,31 +153,3 @@ class _Plain(Compat32):
 
     def header_fetch_parse(self, name: str, value: str) -> str:
         return value
-
-
-def transfer_decoded(data: bytes, encoding: str) -> bytes:
-    if encoding == "base64":
-        return _base64(data)
-    if encoding == "quoted-printable":
-        return a2b_qp(data)
-    if encoding in ("x-uuencode", "uuencode", "x-uue", "uue"):
-        return uudecoded(data.partition(b"\nend")[0].partition(b"begin ")[2].partition(b"\n")[2])
-    return data
-
-
-def _base64(data: bytes) -> bytes:
-    try:
-        return a2b_base64(data)
-    except UndecodableError:
-        symbols = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
-        return a2b_base64(symbols[: len(symbols) // 4 * 4])
-
-
-def uudecoded(block: bytes) -> bytes:
-    lines = []
-    for line in block.splitlines():
-        try:
-            lines.append(a2b_uu(line))
-        except UndecodableError:
-            break
-    return b"".join(lines)

@@ -4,7 +4,8 @@ import re
 
 from mail.headers import MAX_NAME, addresses, clean, date, decoded, fields, message_id, unworded
 from mail.html import readable
-from mail.mime import Leaf, Unparseable, leaves, uudecoded
+from mail.leaf import Leaf, uudecoded
+from mail.mime import Unparseable, leaves
 from mail.parcels import Attachment, Content, Envelope
 
 __all__ = ["Unparseable", "parse_message", "read_content"]
