@@ -19,13 +19,14 @@ _PARAMETER = re.compile(r';\s*([^\s=;"]{1,80})\s*=\s*("(?:[^"\\]|\\.)*+"|[^;]*+)
 
 
 class Leaf(NamedTuple):
-    """One part without parts of its own; `encoded` copies its bytes out of the mail when called."""
+    """One part without parts of its own, or the whole mail; `encoded` copies its bytes out of the mail."""
 
     kind: str
     type_header: str
     disposition_header: str
     encoding: str
     encoded: Callable[[], bytes]
+    is_root: bool
 
     def data(self, limit: int | None = None) -> bytes:
         """The decoded bytes; with a limit, those of the first `limit` encoded ones."""
@@ -68,9 +69,10 @@ def transfer_decoded(data: bytes, encoding: str) -> bytes:
 def _base64(data: bytes) -> bytes:
     try:
         return a2b_base64(data)
-    except UndecodableError:
+    except UndecodableError:  # cut off, or with padding in the middle
         symbols = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
-        return a2b_base64(symbols[: len(symbols) // 4 * 4])
+        whole = len(symbols) - (len(symbols) % 4 == 1)
+        return a2b_base64(symbols[:whole] + b"==")
 
 
 def uudecoded(block: bytes) -> bytes:

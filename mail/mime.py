@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from email.policy import Compat32
+from functools import partial
 from itertools import islice, pairwise
 
 from fast_mail_parser import ParseError, parse_email_tree
@@ -69,7 +70,7 @@ def _guarded(raw: bytes) -> tuple[bytes, list[bytes]]:
     declared = list(_places(small, b"boundary", 0))
     held = [
         *_places(small, ENCODING.encode() + b":", len(ENCODING)),
-        *_places(small, b"message/rfc822", 8),
+        *_places(small, b"message/", 0),
         *_places(small, b"multipart/digest", 10),
         *(place + 4 for place in declared[MAX_CONTAINERS:]),
     ]
@@ -101,7 +102,8 @@ def _misread(raw: bytes, boundaries: list[bytes]) -> bool:
 
 
 def _fast_leaves(raw: bytes) -> Iterator[Leaf]:
-    pending = [(parse_email_tree(raw, mode="lazy"), "")]
+    root = parse_email_tree(raw, mode="lazy")
+    pending = [(root, "")]
     while pending:
         part, inside = pending.pop()
         kind = _kind(part.content_type)
@@ -109,7 +111,12 @@ def _fast_leaves(raw: bytes) -> Iterator[Leaf]:
             pending.extend((child, kind) for child in reversed(part.children))
         else:
             headers = {name.lower(): values[0] for name, values in part.headers.items()}
-            yield _leaf(kind, inside, headers, lambda part=part: part.content or b"")
+            encoded = partial(_content, part)
+            yield _leaf(kind, inside, headers, encoded, part is root)
+
+
+def _content(part) -> bytes:
+    return part.content or b""
 
 
 def _standard_leaves(raw: bytes, boundaries: int) -> Iterator[Leaf]:
@@ -118,7 +125,8 @@ def _standard_leaves(raw: bytes, boundaries: int) -> Iterator[Leaf]:
     looks = max(lines, lines * boundaries // 10)
     if len(raw) > MAX_STANDARD or looks > MAX_STANDARD_LINES:
         raise Unparseable("too much for the slower parser")
-    pending = [(message_from_bytes(raw, policy=_Plain()), "")]
+    root = message_from_bytes(raw, policy=_Plain())
+    pending = [(root, "")]
     while pending:
         part, inside = pending.pop()
         kind = _kind(part.get("content-type", "text/plain").partition(";")[0])
@@ -127,15 +135,19 @@ def _standard_leaves(raw: bytes, boundaries: int) -> Iterator[Leaf]:
         else:
             headers = {name.lower(): value for name, value in reversed(part.items())}
             kind = "text/plain" if kind.startswith("multipart/") else kind
-            yield _leaf(kind, inside, headers, lambda part=part: part.get_payload(decode=True) or b"")
+            encoded = partial(part.get_payload, decode=True)
+            yield _leaf(kind, inside, headers, encoded, part is root)
 
 
-def _leaf(kind: str, inside: str, headers: dict[str, str], encoded: Callable[[], bytes]) -> Leaf:
+def _leaf(
+    kind: str, inside: str, headers: dict[str, str], encoded: Callable[[], bytes], is_root: bool
+) -> Leaf:
     type_header = headers.get("content-type", "")[:MAX_HEADER]
     if inside == "multipart/digest" and not type_header:
         kind = "message/rfc822"  # RFC 2046 section 5.1.5
     encoding = headers.get(ENCODING + HELD.decode(), "").partition(";")[0].strip().lower()
-    return Leaf(kind, type_header, headers.get("content-disposition", "")[:MAX_HEADER], encoding, encoded)
+    disposition = headers.get("content-disposition", "")[:MAX_HEADER]
+    return Leaf(kind, type_header, disposition, encoding, encoded, is_root)
 
 
 def _kind(content_type: str) -> str:

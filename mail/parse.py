@@ -69,16 +69,15 @@ def _normal(raw: bytes) -> bytes:
 
 def _texts_and_files(raw: bytes) -> tuple[list[Leaf], list[Leaf]]:
     """What is to be read, plain text before HTML, and what is to be opened."""
-    found = leaves(raw)
     texts, files = [], []
-    for leaf in found:
-        (texts if _is_text(leaf, len(found) == 1) else files).append(leaf)
+    for leaf in leaves(raw):
+        (texts if _is_text(leaf) else files).append(leaf)
     return sorted(texts, key=_is_html), files
 
 
-def _is_text(leaf: Leaf, alone: bool) -> bool:
+def _is_text(leaf: Leaf) -> bool:
     readable_kind = leaf.kind in ("text/plain", "text/html") or "/" not in leaf.kind  # RFC 2045 section 5.2
-    return readable_kind and not leaf.is_attached() and (alone or not leaf.name())
+    return readable_kind and not leaf.is_attached() and (leaf.is_root or not leaf.name())
 
 
 def _is_html(leaf: Leaf) -> bool:
