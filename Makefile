@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 RUN_NEEDS := $(VENV)/.run-needs
 DEMO_NEEDS := $(VENV)/.demo-needs
 TEST_NEEDS := $(VENV)/.test-needs
+FUZZ_NEEDS := $(VENV)/.fuzz-needs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test chaos bench lint clean
+.PHONY: help demo run test fuzz chaos bench lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +28,9 @@ test: $(TEST_NEEDS)  ## every test, on both engines, nothing skipped (ARGS=tests
 	@$(BIN)/python -m pytest -n 2 -q $(ARGS)
 	@$(BIN)/python -m tests.on_servers -n 2 -q $(ARGS)
 
+fuzz: $(FUZZ_NEEDS)  ## look for mails that break the parser (ARGS=600 for that many seconds, else 60)
+	@$(BIN)/python -m tests.fuzz.parse $(ARGS)
+
 chaos: $(TEST_NEEDS)  ## kill workers at random and account for every mail (ARGS=500 kills on each engine)
 	@bash tests/servers/install_servers.sh
 	@$(BIN)/python -m tests.chaos $(ARGS)
@@ -40,7 +44,7 @@ lint: $(TEST_NEEDS)  ## put the code into its style
 	@$(BIN)/ruff format .
 
 clean:  ## remove what make made, keys and mail excepted
-	rm -rf $(VENV) var/demo .pytest_cache .ruff_cache
+	rm -rf $(VENV) var/demo var/fuzz .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 …")'
@@ -57,4 +61,8 @@ $(DEMO_NEEDS): $(RUN_NEEDS) mailhelper/demo/requirements.txt
 
 $(TEST_NEEDS): $(DEMO_NEEDS) tests/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+$(FUZZ_NEEDS): $(TEST_NEEDS) tests/fuzz/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/fuzz/requirements.txt
 	@touch $@

@@ -7,10 +7,22 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fast_mail_parser import HeaderParseError, parse_email_tree
 
-from mail.parse import Unparseable, parse_message
+from mail.parse import Unparseable, parse_message, read_content
 
 MESSAGES = sorted((Path(__file__).parents[1] / "messages").glob("*.eml"))
+STRANGE_CHARSETS = [
+    "rot13",
+    "hex",
+    "zlib",
+    "idna",
+    "utf-7",
+    "unicode_escape",
+    "punycode",
+    "undefined",
+    "utf-16",
+]
 HEADERS = b"From: anna@beispiel.example\r\nSubject: Probe\r\n"
 
 
@@ -30,6 +42,13 @@ def nested(depth: int) -> bytes:
         start = b"Content-Type: multipart/mixed; boundary=" + edge + b"\r\n\r\n--" + edge + b"\r\n"
         message = start + message + b"\r\n--" + edge + b"--\r\n"
     return HEADERS + message
+
+
+def nested_without_end(depth: int) -> bytes:
+    edges = (b"e%d" % level for level in range(depth))
+    return HEADERS + b"".join(
+        b"Content-Type: multipart/mixed; boundary=" + edge + b"\r\n\r\n--" + edge + b"\r\n" for edge in edges
+    )
 
 
 def mutated(message: bytes, chance: random.Random) -> bytes:
@@ -57,7 +76,7 @@ def test_a_message_shows_what_a_person_expects(path):
 
 def test_every_message_has_its_expectation_and_there_are_many():
     assert {path.stem for path in MESSAGES} == {path.stem for path in MESSAGES[0].parent.glob("*.json")}
-    assert len(MESSAGES) >= 32
+    assert len(MESSAGES) >= 60
 
 
 def test_headers_after_200000_references_are_still_found():
@@ -116,6 +135,88 @@ def test_html_of_one_repeated_piece_is_survived(piece):
 
 def test_the_date_is_in_utc():
     assert parse_message(b"Date: 2 Mar 2026 10:00:00 +0530\r\n\r\n").date.utcoffset() == timedelta(0)
+
+
+def test_a_mail_the_fast_parser_refuses_is_read_by_the_standard_library():
+    raw = (MESSAGES[0].parent / "header-starts-with-a-space.eml").read_bytes()
+    with pytest.raises(HeaderParseError):
+        parse_email_tree(raw)
+    assert read_content(raw).text.strip() == "Bis nächste Woche."
+
+
+def test_300_levels_are_too_deep_for_the_fast_parser_and_read_all_the_same():
+    assert read_content(nested(300)).text == "ganz innen"
+
+
+def test_100000_levels_of_nesting_neither_crash_nor_hang():
+    with pytest.raises(Unparseable, match="nesting"):
+        parse_message(nested_without_end(100_000))
+
+
+def test_a_refused_mail_of_too_many_lines_stays_refused():
+    with pytest.raises(Unparseable, match="start with a space"):
+        parse_message(b" x\n" + HEADERS + b"\n" * 1_100_000)
+
+
+def test_a_mail_over_100_mib_is_refused():
+    with pytest.raises(Unparseable):
+        parse_message(HEADERS + b"\r\n" + b"x" * (101 << 20))
+
+
+def test_an_attachment_of_60_mb_is_named_without_being_decoded_and_read_whole():
+    lines = (b"QUJD" * 19 + b"\r\n") * 800_000
+    head = b'Content-Type: application/pdf; name="plan.pdf"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    assert parse_message(HEADERS + head + lines).attachments == ("plan.pdf",)
+    (attachment,) = read_content(HEADERS + head + lines).attachments
+    assert len(attachment.data) == 57 * 800_000
+
+
+def test_of_200000_parts_the_first_are_read_and_nothing_is_lost():
+    parts = b"--b\r\n\r\nx\r\n" * 200_000
+    content = read_content(HEADERS + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + parts)
+    assert content.text.startswith("x\nx\nx") and content.text.count("x") == 200_000
+
+
+def test_an_attachment_that_speaks_of_mime_keeps_its_bytes():
+    data = b"Content-Transfer-Encoding: base64\r\nContent-Type: message/rfc822; boundary=--\r\n=?utf-8?Q?a?="
+    data += b"\r\n--\r\n " + b"=? -- \n \n\tboundary=x" * 150_000
+    head = b"Content-Type: application/octet-stream\r\n\r\n"
+    (attachment,) = read_content(HEADERS + head + data).attachments
+    assert attachment.data == data
+
+
+@pytest.mark.parametrize("charset", STRANGE_CHARSETS)
+def test_a_strange_charset_is_survived(charset):
+    text = "x\\n+ADw-" * 200_000
+    content = read_content(f"Content-Type: text/plain; charset={charset}\r\n\r\n{text}".encode())
+    assert len(content.text.encode()) >= 200_000
+
+
+@pytest.mark.parametrize("boundary", ['""', '" "', '"' + "b" * 10_000 + '"', "b;" * 10_000, "-", '"unended'])
+def test_a_strange_boundary_is_survived(boundary):
+    edge = boundary.strip('"').encode()
+    head = f"Content-Type: multipart/mixed; boundary={boundary}\r\n\r\n".encode()
+    assert parse_message(HEADERS + head + (b"--" + edge + b"\r\n\r\nHallo\r\n") * 100).subject == "Probe"
+
+
+@pytest.mark.parametrize("parameter", ["; p=x", "; name*0*=x", '; name="', ";", '; "', "; name=", ";\r\n\t"])
+def test_100000_parameters_are_survived(parameter):
+    kind = "Content-Type: application/pdf" + parameter * 100_000
+    assert len(parse_message(HEADERS + f"{kind}\r\n\r\nHallo".encode()).attachments) == 1
+
+
+def test_a_file_name_of_many_semicolons_in_a_thousand_parts_is_survived():
+    part = b'--b\r\nContent-Type: a/b; name="' + b";" * 10_000 + b'"\r\n\r\nx\r\n'
+    raw = HEADERS + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 1000
+    assert parse_message(raw).attachments == (";" * 255,) * 100
+
+
+@pytest.mark.parametrize(
+    "line", ["begin 644 a\r\n", "begin 644 a\r\n!\r\n", "begin 644 a\r\n#86)C\r\n`\r\nend\r\n"]
+)
+def test_a_flood_of_uuencoded_files_is_survived(line):
+    content = read_content(b"Subject: Probe\r\n\r\n" + line.encode() * 200_000)
+    assert len(content.attachments) <= 100
 
 
 def test_random_bytes_raise_nothing_but_unparseable():

@@ -116,6 +116,8 @@ BY_MESSAGE = {
     "filename-rfc2047-and-quoting": (("files",), "a raw ISO 8859-1 name can be read"),
     "lines-cr-only": (("text",), "a lone CR ends a line as well"),
     "message-attached": (("files",), "RFC 2046 section 5.2.1 forbids base64 there, but senders use it"),
+    "multipart-without-boundary": (("text", "files"), "nothing says where parts begin, so it is one text"),
+    "report-read-receipt": (("files",), "a report's bytes are worth keeping"),
     "subject-broken-words": (("subject",), "the words that are whole are decoded"),
     "subject-gb2312": (("text",), "what is called gb2312 is GBK everywhere"),
     "subject-nul-and-controls": (("subject",), "control characters are not shown"),
