@@ -17,6 +17,7 @@ MAX_CONTAINERS = 1000
 MAX_PARTS = 100_000
 MAX_BOUNDARIES = 20
 MAX_FOLDS = 100_000
+MAX_FIELD_FOLDS = 1000
 MAX_WORDS = 10_000
 MAX_STANDARD = 32 * 1024 * 1024
 MAX_STANDARD_LINES = 1_000_000
@@ -25,6 +26,7 @@ ENCODING = "content-transfer-encoding"
 
 _CONTENT_FIELD = re.compile(rb"^content-[a-z-]{1,30}:[^\r\n]*+(?:\r*+\n[ \t][^\r\n]*+)*+", re.I | re.M)
 _BOUNDARY = re.compile(rb'boundary\s*=\s*(?:"([^"\r\n]{1,998})"|([^\s;"]{1,998}))', re.I)
+_FOLDS = re.compile(rb"(?:\n[ \t][^\n]*+){2,}+")
 _EDGE_END = re.compile(rb"(?:--)?[ \t]*\r*(?:\n|\Z)")
 
 
@@ -74,14 +76,32 @@ def _guarded(raw: bytes) -> tuple[bytes, list[bytes]]:
         *_places(small, b"multipart/digest", 10),
         *(place + 4 for place in declared[MAX_CONTAINERS:]),
     ]
-    boundaries = [match for place in declared[:MAX_CONTAINERS] if (match := _BOUNDARY.match(raw, place))]
+    found = [match for place in declared[:MAX_CONTAINERS] if (match := _BOUNDARY.match(raw, place))]
     cuts = [0, *sorted(held), len(raw)]
     raw = HELD.join(raw[start:end] for start, end in pairwise(cuts))
-    for word, limit in ((b"=?", MAX_WORDS), (b"--", MAX_PARTS), (b"\n ", MAX_FOLDS), (b"\n\t", MAX_FOLDS)):
-        if len(raw) > 2 * limit and raw.count(word) > limit:
-            *left, rest = raw.split(word, limit)
-            raw = word.join([*left, rest.replace(word, word[:1] + HELD + word[1:])])
-    return raw, list(dict.fromkeys((match[1] or match[2]) for match in boundaries))
+    boundaries = list(dict.fromkeys(match[1] or match[2] for match in found))
+    if len(raw) > MAX_FOLDS and raw.count(b"\n ") + raw.count(b"\n\t") > MAX_FOLDS:
+        raw = _FOLDS.sub(_held_folds, raw)
+    if len(raw) > MAX_WORDS and raw.count(b"=?") > MAX_WORDS:
+        raw = _held_after(raw, b"=?", MAX_WORDS)
+    if len(raw) > MAX_PARTS and _edges(raw, boundaries) > MAX_PARTS:
+        raw = _held_after(raw, b"--", MAX_PARTS)
+    return raw, boundaries
+
+
+def _held_after(raw: bytes, word: bytes, limit: int) -> bytes:
+    *left, rest = raw.split(word, limit)
+    return word.join([*left, rest.replace(word, word[:1] + HELD + word[1:])])
+
+
+def _held_folds(run: re.Match) -> bytes:
+    return _held_after(run[0], b"\n", MAX_FIELD_FOLDS) if run[0].count(b"\n") > MAX_FIELD_FOLDS else run[0]
+
+
+def _edges(raw: bytes, boundaries: list[bytes]) -> int:
+    if len(boundaries) > MAX_BOUNDARIES:
+        return raw.count(b"--")
+    return sum(raw.count(b"--" + boundary) for boundary in boundaries)
 
 
 def _places(small: bytes, word: bytes, offset: int) -> Iterator[int]:
@@ -142,16 +162,20 @@ def _standard_leaves(raw: bytes, boundaries: int) -> Iterator[Leaf]:
 def _leaf(
     kind: str, inside: str, headers: dict[str, str], encoded: Callable[[], bytes], is_root: bool
 ) -> Leaf:
-    type_header = headers.get("content-type", "")[:MAX_HEADER]
+    type_header = _released(headers.get("content-type", ""))
+    disposition = _released(headers.get("content-disposition", ""))
     if inside == "multipart/digest" and not type_header:
         kind = "message/rfc822"  # RFC 2046 section 5.1.5
     encoding = headers.get(ENCODING + HELD.decode(), "").partition(";")[0].strip().lower()
-    disposition = headers.get("content-disposition", "")[:MAX_HEADER]
     return Leaf(kind, type_header, disposition, encoding, encoded, is_root)
 
 
+def _released(text: str) -> str:
+    return text[:MAX_HEADER].replace(HELD.decode(), "")
+
+
 def _kind(content_type: str) -> str:
-    return clean(content_type.replace(HELD.decode(), "")).lower()
+    return clean(_released(content_type)).lower()
 
 
 class _Plain(Compat32):

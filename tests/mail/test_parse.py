@@ -219,6 +219,16 @@ def test_a_flood_of_uuencoded_files_is_survived(line):
     assert len(content.attachments) <= 100
 
 
+@pytest.mark.parametrize("line", [b" 'x',", b"-" * 76, b"=?utf-8?q?a", b"boundary=x"])
+def test_a_part_after_a_file_of_200000_odd_lines_is_still_found(line):
+    data = b"\r\n".join([line] * 200_000)
+    edge = b"\r\n--b\r\nContent-Type: text/plain;\r\n\tname*0=%b;\r\n name*1=.txt\r\n\r\n"
+    raw = HEADERS + b"Content-Type: multipart/mixed; boundary=b\r\n" + edge % b"eins" + data + edge % b"zwei"
+    first, second = read_content(raw + b"Hallo\r\n--b--\r\n").attachments
+    assert (first.name, second.name, second.data) == ("eins.txt", "zwei.txt", b"Hallo")
+    assert first.data == data
+
+
 def test_random_bytes_raise_nothing_but_unparseable():
     chance = random.Random(20260302)
     for _ in range(500):
