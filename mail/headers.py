@@ -62,7 +62,7 @@ def decoded(data: bytes, charset: str = "") -> str:
     for name, errors in (*declared, ("utf-8", "strict"), *replacing):
         try:
             return data.decode(name, errors)
-        except (LookupError, UnicodeError):
+        except (LookupError, ValueError):  # ValueError: a NUL in the charset's name
             continue
     return data.decode("cp1252", "replace")
 

@@ -4,12 +4,12 @@ import re
 from binascii import Error as UndecodableError
 from binascii import a2b_base64, a2b_qp, a2b_uu
 from collections.abc import Callable
-from email.utils import collapse_rfc2231_value, decode_params, unquote
+from email.utils import decode_params, unquote
 from io import BytesIO
 from itertools import islice
 from typing import NamedTuple
 
-from mail.headers import clean, unworded
+from mail.headers import clean, decoded, unworded
 
 MAX_PARAMETERS = 200
 
@@ -50,9 +50,11 @@ def _parameter(header: str, wanted: str) -> str:
     except (TypeError, ValueError):  # sections numbered badly
         decoded_pairs = [(name.partition("*")[0], value) for name, value in pairs]
     for name, value in decoded_pairs:
+        if name.lower() == wanted and isinstance(value, tuple):
+            charset, _, text = value
+            return decoded(unquote(text).encode("latin-1", "replace"), charset or "")
         if name.lower() == wanted:
-            charset, language, text = value if isinstance(value, tuple) else ("", "", value)
-            return collapse_rfc2231_value((charset, language, unquote(text)) if charset else unquote(text))
+            return unquote(value)
     return ""
 
 

@@ -109,6 +109,11 @@ def test_no_control_character_survives_anywhere():
     assert all(text.isprintable() and text[0] == "A" and text[-1] == "B" for text in shown)
 
 
+def test_a_nul_in_the_charset_of_a_file_name_is_survived():
+    kind = b"Content-Type: application/pdf; name*=ut\0f-8''Gr%C3%BC%C3%9Fe.pdf\r\n\r\n"
+    assert parse_message(HEADERS + kind).attachments == ("Grüße.pdf",)
+
+
 def test_surrogates_hidden_in_utf7_do_not_reach_the_subject():
     assert parse_message(b"Subject: =?utf-7?Q?a+2AA-b?=\r\n\r\n").subject.encode() == b"ab"
 
