@@ -141,7 +141,7 @@ def _content(part) -> bytes:
 
 def _standard_leaves(raw: bytes, boundaries: int) -> Iterator[Leaf]:
     # It looks at every line once per open container, and keeps each as an object of its own.
-    lines = raw.count(b"\n") + raw.count(b"\r")
+    lines = max(raw.count(b"\n"), raw.count(b"\r"))
     looks = max(lines, lines * boundaries // 10)
     if len(raw) > MAX_STANDARD or looks > MAX_STANDARD_LINES:
         raise Unparseable("too much for the slower parser")
