@@ -284,7 +284,7 @@ class _Writer:
         data = self.chance.randbytes(self.chance.randrange(600))
         encoding = "base64"
         if self.likely(0.2):
-            rows = [b"Stra\xdfe;%d = \t" % n for n in range(self.chance.randint(1, 20))]
+            rows = [b"Stra\xdfe_;%d = \t" % n for n in range(self.chance.randint(1, 20))]
             data, encoding = b"\n".join(rows), "quoted-printable"
         self.mail.files.append((name, data.replace(b"\n", self.newline) if encoding != "base64" else data))
         header, disposition = self.file_headers(name, kind)

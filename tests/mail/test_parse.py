@@ -158,6 +158,12 @@ def test_100000_levels_of_nesting_neither_crash_nor_hang():
         parse_message(nested_without_end(100_000))
 
 
+@pytest.mark.parametrize("line", ["a line with --b in it", "--bc", "--b c", " --b", "--b--c"])
+def test_what_only_looks_like_a_boundary_is_text(line):
+    head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n"
+    assert read_content(head + f"one\r\n{line}\r\ntwo\r\n--b--\r\n".encode()).text == f"one\n{line}\ntwo"
+
+
 def test_a_refused_mail_of_too_many_lines_stays_refused():
     with pytest.raises(Unparseable, match="start with a space"):
         parse_message(b" x\n" + HEADERS + b"\n" * 1_100_000)
