@@ -1,6 +1,7 @@
 """One leaf of a MIME tree: what it is called, and its bytes decoded."""
 
 import re
+import secrets
 from binascii import Error as UndecodableError
 from binascii import a2b_base64, a2b_qp, a2b_uu
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from mail.headers import clean, decoded, unworded
 
 MAX_PARAMETERS = 200
 
-HELD = b"~{held}~"  # keeps the library off a place in a mail; taken out again wherever bytes are read
+# Keeps the library off a place in a mail; taken out again wherever bytes are read. No mail can aim at it.
+HELD = b"~%s~" % secrets.token_hex(4).encode()
 
 _PARAMETER = re.compile(r';\s*([^\s=;"]{1,80})\s*=\s*("(?:[^"\\]|\\.)*+"|[^;]*+)', re.S)
 

@@ -193,7 +193,7 @@ def test_a_stop_gives_the_run_back_at_once(number, house, mailbox):
     mailbox.server.append_many(mailbox.login, "INBOX", [mail(str(n), "x" * 20_000) for n in range(2_000)])
     house.add_account(mailbox, "--background")
     stopped = house.start("sync_all")
-    until(lambda: house.json("ledger")["accounts"][0]["folders"])
+    until(lambda: house.rows("SELECT 1 FROM mail_message LIMIT 1"))
     stopped.send_signal(number)
     out, err = stopped.communicate(timeout=30)
     assert (stopped.returncode, "Traceback" in out + err) == (130, False), out + err
