@@ -9,10 +9,10 @@ TEST_NEEDS := $(VENV)/.test-needs
 FUZZ_NEEDS := $(VENV)/.fuzz-needs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fuzz chaos bench lint clean
+.PHONY: help demo run test fuzz histories chaos bench bench-trips bench-memory lint clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(DEMO_NEEDS)  ## sync three real mailboxes and show them (ARGS=--once ends after the sync)
 	@$(BIN)/python -m mailhelper.demo $(ARGS)
@@ -31,6 +31,10 @@ test: $(TEST_NEEDS)  ## every test, on both engines, nothing skipped (ARGS=tests
 fuzz: $(FUZZ_NEEDS)  ## look for mails that break the parser (ARGS=600 for that many seconds, else 60)
 	@$(BIN)/python -m tests.fuzz.parse $(ARGS)
 
+histories: $(TEST_NEEDS)  ## look for orders of events after which ledger and server differ (some 20 minutes)
+	@bash tests/servers/install_servers.sh
+	@$(BIN)/python -m pytest -n 2 -q --hypothesis-profile=campaign $(ARGS) tests/pipeline/test_ledger_equals_server.py
+
 chaos: $(TEST_NEEDS)  ## kill workers at random and account for every mail (ARGS=500 kills on each engine)
 	@bash tests/servers/install_servers.sh
 	@$(BIN)/python -m tests.chaos $(ARGS)
@@ -38,6 +42,14 @@ chaos: $(TEST_NEEDS)  ## kill workers at random and account for every mail (ARGS
 bench: $(TEST_NEEDS)  ## a first sync beside mbsync's (ARGS=20000 for that many mails)
 	@bash tests/servers/install_servers.sh
 	@$(BIN)/python -m bench.first_sync $(ARGS)
+
+bench-trips: $(TEST_NEEDS)  ## round trips and bytes of syncs, by what the server offers (ARGS=1000 mails)
+	@bash tests/servers/install_servers.sh
+	@$(BIN)/python -m bench.round_trips $(ARGS)
+
+bench-memory: $(TEST_NEEDS)  ## a worker's peak memory (ARGS=0.1 for a tenth of the mails)
+	@bash tests/servers/install_servers.sh
+	@$(BIN)/python -m bench.memory $(ARGS)
 
 lint: $(TEST_NEEDS)  ## put the code into its style
 	@$(BIN)/ruff check --fix .

@@ -12,7 +12,7 @@ from tests.servers.certificates import make_ca
 from tests.servers.dovecot import Dovecot
 from tests.servers.pymap import Pymap
 
-# In `make test` the same examples each time; `make fuzz` looks for others.
+# In `make test` the same examples each time; `make histories` looks for others.
 hypothesis.settings.register_profile(
     "test", derandomize=True, deadline=None, max_examples=10, stateful_step_count=15, database=None
 )

@@ -1,7 +1,8 @@
 """What the tests of the broker share: a server that does what a script says, a clock, the rings."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import cache
 
 import pytest
 import time_machine
@@ -82,9 +83,29 @@ def again(run: AccountRun) -> AccountRun:
     return run
 
 
-@pytest.fixture(params=["dovecot", "scripted", "pymap"])
+@pytest.fixture(scope="session")
+def dovecot_without(tmp_path_factory, authority):
+    """dovecot_without("CONDSTORE"): one for all tests, started when first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def dovecot_without(name):
+            return stack.enter_context(
+                Dovecot(tmp_path_factory.mktemp(f"no-{name}"), authority, settings=without(name))
+            )
+
+        yield dovecot_without
+
+
+EXTENSIONS = ["QRESYNC", "CONDSTORE", "LIST-STATUS", "ESEARCH", "SPECIAL-USE"]
+
+
+@pytest.fixture(params=["dovecot", "scripted", "pymap", *EXTENSIONS])
 def any_mailbox(request):
-    if request.param != "scripted":
+    """On every kind of server, and on a Dovecot that hides one extension."""
+    if request.param in EXTENSIONS:
+        yield Mailbox(request.getfixturevalue("dovecot_without")(request.param))
+    elif request.param != "scripted":
         yield Mailbox(request.getfixturevalue(request.param))
     else:
         with ScriptedImap() as server:

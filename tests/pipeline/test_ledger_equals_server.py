@@ -1,7 +1,7 @@
 """Whatever happens to a mailbox, in whatever order and with syncs in between, some of them killed: the ledger
 equals the server, no mail is lost or doubled, and none is fetched twice.
 
-A longer campaign: make fuzz, or pytest --hypothesis-profile=campaign on this file.
+A longer campaign: make histories.
 """
 
 import itertools
