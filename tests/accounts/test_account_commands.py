@@ -501,3 +501,67 @@ def test_an_empty_pattern_is_refused(option, anna, monkeypatch):
     connection = ("--host", "h", "--port", "993", "--security", "tls", "--login", "l")
     with pytest.raises(CommandError, match="pattern"):
         call_command("add_account", "anna@example.org", "--name", "X", *connection, option, " ")
+
+
+# Filters
+
+
+def filters_of_gmx(anna) -> actions.Filters:
+    account = MailAccount.objects.get(label="GMX")
+    return actions.filters_of(account, actions.account_key(account, anna.user_key))
+
+
+def test_filters_are_shown_changed_one_by_one_and_cleared(anna, secrets):
+    add_account("--include=Work/*")
+    gmx = ("filters", "anna@example.org", "--name=gmx")
+    assert run(*gmx)[0] == "only folders like: Work/*\n"
+    out, _ = run(*gmx, "--since=2024-01-31", "--max-mail-mb=2.5")
+    assert out.splitlines() == [
+        "only folders like: Work/*",
+        "since: 2024-01-31",
+        "header alone of mails over: 2.5 MB",
+        "The next sync goes by this.",
+    ]
+    kept = filters_of_gmx(anna)
+    assert (kept.include, str(kept.since), kept.max_mail_bytes) == (("Work/*",), "2024-01-31", 2_500_000)
+    out, _ = run(*gmx, "--clear")
+    assert out.startswith("No filter: all mail is fetched")
+    assert filters_of_gmx(anna) == actions.Filters()
+
+
+def test_unread_only_is_of_what_is_there_when_it_is_said(anna, secrets):
+    with time_machine.travel(NOON, tick=False):
+        add_account("--unread-only")
+    assert filters_of_gmx(anna).unread_before == NOON
+
+
+def test_replaced_settings_keep_the_filters(anna, secrets):
+    add_account("--since=2024-01-31")
+    add_account("--replace", host="imap.example.org")
+    assert str(filters_of_gmx(anna).since) == "2024-01-31"
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--since=yesterday", "'yesterday' is not a day, such as 2024-01-31"),
+        ("--max-mail-mb=0", "more than 0"),
+        ("--max-mail-mb=-3", "more than 0"),
+        ("--max-mail-mb=nan", "more than 0"),
+        ("--include= ", "must not be empty"),
+    ],
+)
+def test_filters_that_make_no_sense_are_refused(option, words, anna, secrets):
+    add_account()
+    assert_refused(words, run, "filters", "anna@example.org", "--name=GMX", option)
+
+
+def test_filters_are_sealed(anna, secrets):
+    add_account("--include=Geheim/*", "--since=2024-01-31")
+    rows = str(all_rows())
+    assert "GMX" in rows and "Geheim" not in rows and "2024-01-31" not in rows
+
+
+def test_nobody_sees_or_sets_another_persons_filters(anna, bert, secrets):
+    add_account()
+    assert_refused("no account named GMX", run, "filters", "bert@example.org", "--name=GMX", "--clear")

@@ -285,3 +285,57 @@ def test_nobody_to_take_the_queue_is_said(house, mailbox, monkeypatch):
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=30)
     assert waiting.returncode == 130 and "Traceback" not in out + err
+
+
+def test_an_estimate_fetches_nothing_and_says_what_there_is(house, mailbox):
+    mailbox.server.append_many(mailbox.login, "INBOX", [mail(str(n), "x" * 10_000) for n in range(20)])
+    house.add_account(mailbox, "--background")
+    out = house.manage("sync_all", "--estimate")
+    assert "1 of 1 accounts looked at." in out
+    assert "GMX: 20 mails are still to fetch. That is 0.2 MB, about 1 s." in out
+    [account] = house.json("sync_all", "--estimate")["accounts"]
+    assert (account["emails_fetched"], account["pending"], account["pending_bytes"] > 200_000) == (
+        0,
+        20,
+        True,
+    )
+    assert "takes no --max-mails" in house.manage("sync_all", "--estimate", "--max-mails", "3", status=2)
+
+
+def test_one_folder_is_synced_reset_and_named_in_the_ledger(house, mailbox):
+    mailbox.create("Work")
+    for folder in ("INBOX", "Work"):
+        mailbox.append(mail(folder), folder=folder)
+    house.add_account(mailbox, "--background")
+    house.manage("sync_all", "--estimate")
+    [account] = house.json("sync_all", "--account", "GMX", "--folder", "work")["accounts"]
+    assert (account["emails_fetched"], account["pending"]) == (1, 1)
+    [account] = house.json("sync_all", "--account", "GMX", "--folder", "Work", "--reset")["accounts"]
+    assert (account["emails_fetched"], account["emails_linked"]) == (0, 1)
+    assert "has no folder named Wrok" in house.manage("sync_all", "--folder", "Wrok", status=2)
+    assert "--reset needs the --folder" in house.manage("sync_all", "--reset", status=2)
+    assert "GMX: 0 mails are tried again." in house.manage("sync_all", "--retry")
+
+
+def test_what_was_left_out_and_what_was_found_stand_in_the_ledger(house, mailbox):
+    mailbox.append(mail("large", "x" * 5_000))
+    uid = mailbox.append(mail("small"))
+    mailbox.create("Work")
+    mailbox.append(mail("work"), folder="Work")
+    house.add_account(mailbox, "--background", "--max-mail-mb", "0.001")
+    house.manage("sync_all")
+    mailbox.server.expunge(mailbox.login, "Work", [1])
+    mailbox.server.set_uidvalidity(mailbox.login, "INBOX", 77)
+    out = house.manage("sync_all")
+    assert "GMX: All 1 mails of a folder are gone from the server at once." in out
+    out = house.manage("ledger")
+    assert "INBOX  (1 too large)" in out
+    assert "All 1 mails of the folder Work are gone from the server at once." in out
+    assert "was: The server has numbered the mails of the folder INBOX anew." in out
+    [account] = house.json("ledger")["accounts"]
+    assert [folder["excluded_by"] for folder in account["folders"]] == [{"over_limit": 1}, {}]
+    assert {found["kind"]: found["over"] for found in account["findings"]} == {
+        "folder_emptied": False,
+        "uidvalidity_changed": True,
+    }
+    assert uid == 2

@@ -420,6 +420,7 @@ def test_a_folder_lost_between_survey_and_fetch_does_not_stop_the_others(scripte
     scripted.create("", "Fleeting")
     scripted.append("", "Fleeting", mail("gone"))
     scripted.append("", "INBOX", mail("one"))
+    scripted.create("", "Last")  # which stays open after the survey
     opened = []
 
     def once(session, tag, rest):

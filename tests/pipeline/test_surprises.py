@@ -65,8 +65,12 @@ def test_an_emptied_folder_with_a_new_uidvalidity_is_not_believed_either(three, 
 
 
 def test_a_retry_of_the_same_run_is_no_second_look(three, scripted, sync):
-    """The INBOX is empty and another folder breaks the connection, so that the run tries again."""
-    scripted.create("", "Zoo")
+    """A folder is empty, another not listed, and a third breaks the connection, so that the run tries again."""
+    for name in ("Old", "Zoo"):
+        scripted.create("", name)
+    sync(three)
+    scripted.append("", "Zoo", mail("new"))
+    del scripted.boxes[b"Old"]
     scripted.expunge("", "INBOX", [1, 2, 3])
 
     def drop_at_zoo(session, tag, rest):
@@ -76,6 +80,7 @@ def test_a_retry_of_the_same_run_is_no_second_look(three, scripted, sync):
     run = sync(three)
     assert (run.status, run.retries) == ("failed", 3)
     assert figures(three)["stored"] == 3
+    assert three.folders.filter(gone_at=None).count() == 3
 
 
 def test_a_folder_that_is_not_listed_is_gone_at_the_second_look(three, scripted, sync):

@@ -152,9 +152,8 @@ class Command(Door):
             left = estimate(account)
             if left.mails:
                 size, time = megabytes(left.bytes), duration(left.seconds)
-                self.stdout.write(
-                    f"{account.label}: {left.mails} mails, {size} still to fetch: about {time}."
-                )
+                to_fetch = f"{left.mails} mails are still to fetch. That is {size}, about {time}."
+                self.stdout.write(f"{account.label}: {to_fetch}")
 
 
 def _check(options):
