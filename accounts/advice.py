@@ -163,7 +163,7 @@ _FINDINGS = {
         "server; its stored mail stays.",
     ),
     "folder_emptied": (
-        "All {mails} mails of {folder} are gone from the server at once.",
+        "All mails of {folder} ({mails}) are gone from the server at once.",
         "Nothing is believed before the next sync sees the same; stored mail stays in any case.",
     ),
     "uidvalidity_changed": (

@@ -18,7 +18,7 @@ from pipeline.estimate import Estimate, estimate
 from pipeline.models import RunStatus
 from pipeline.queries import HealthReport, a_worker_ticks, next_try
 
-NEEDS_A_PERSON = ("failed", "skipped", "unexplained", "stuck")
+NEEDS_A_PERSON = ("failed", "skipped", "unexplained", "doubted", "stuck")
 WORDS = {
     "new": "New",
     "syncing": "Syncing",
@@ -27,6 +27,7 @@ WORDS = {
     "pausing": "Paused",
     "ok": "OK",
     "unexplained": "Check",
+    "doubted": "Check",
     "failed": "Failed",
     "skipped": "Skipped",
     "cancelled": "Stopped",
@@ -69,7 +70,9 @@ class Card:
             return "pausing"
         if self.run.status != RunStatus.SUCCESS:
             return self.run.status
-        return "unexplained" if self.figures.unexplained else "ok"
+        if self.figures.unexplained:
+            return "unexplained"
+        return "doubted" if self.findings else "ok"
 
     @property
     def word(self) -> str:
@@ -81,6 +84,8 @@ class Card:
             return NO_WORKER
         if self.state == "unexplained":
             return unexplained(self.figures.unexplained)
+        if self.state == "doubted":
+            return self.findings[0]
         if self.state == "retrying":
             return Advice(self.run.error, f"It is tried again in {self.run.seconds_to_go} s.")
         told = self.state in (*NEEDS_A_PERSON, "pausing")

@@ -327,10 +327,10 @@ def test_what_was_left_out_and_what_was_found_stand_in_the_ledger(house, mailbox
     mailbox.server.expunge(mailbox.login, "Work", [1])
     mailbox.server.set_uidvalidity(mailbox.login, "INBOX", 77)
     out = house.manage("sync_all")
-    assert "GMX: All 1 mails of a folder are gone from the server at once." in out
+    assert "GMX: All mails of a folder (1) are gone from the server at once." in out
     out = house.manage("ledger")
     assert "INBOX  (1 too large)" in out
-    assert "All 1 mails of the folder Work are gone from the server at once." in out
+    assert "All mails of the folder Work (1) are gone from the server at once." in out
     assert "was: The server has numbered the mails of the folder INBOX anew." in out
     [account] = house.json("ledger")["accounts"]
     assert [folder["excluded_by"] for folder in account["folders"]] == [{"over_limit": 1}, {}]

@@ -65,7 +65,7 @@ def test_an_emptied_folder_with_a_new_uidvalidity_is_not_believed_either(three, 
 
 
 def test_a_retry_of_the_same_run_is_no_second_look(three, scripted, sync):
-    """A folder is empty, another not listed, and a third breaks the connection, so that the run tries again."""
+    """One folder is empty, one not listed, and one breaks the connection, so that the run tries again."""
     for name in ("Old", "Zoo"):
         scripted.create("", name)
     sync(three)
