@@ -166,6 +166,10 @@ _FINDINGS = {
         "All mails of {folder} ({mails}) are gone from the server at once.",
         "Nothing is believed before the next sync sees the same; stored mail stays in any case.",
     ),
+    "mails_replaced": (
+        "All mails of {folder} ({mails}) are gone from the server, and others are there.",
+        "Two looks saw the same. The stored ones stay stored.",
+    ),
     "uidvalidity_changed": (
         "The server has numbered the mails of {folder} anew.",
         "They were compared with the stored ones and linked again. Nothing has to be done.",
@@ -179,8 +183,8 @@ _FINDINGS = {
         "So its flags are read as a whole in each sync. Nothing has to be done.",
     ),
     "counts_differ": (
-        "What the server told of changes in {folder} did not fit its count of mails.",
-        "All its mails were compared instead. Nothing has to be done.",
+        "What the server tells of changes in {folder} does not fit its count of mails.",
+        "All its mails are compared instead. Nothing has to be done.",
     ),
 }
 

@@ -5,7 +5,6 @@ from itertools import groupby
 
 from accounts.errors import ErrorType, SyncError
 from mail.deadline import Deadline
-from mail.guard import chunks
 from mail.imap import ImapSession
 from mail.parcels import FetchedBatch, PendingMail
 
@@ -15,8 +14,8 @@ WINDOW_MAILS = 1_000
 MAX_ATTEMPTS = 5
 MAX_RECONNECTS = 3
 
-# After these the session is of no use, but the server may well answer for other mails.
-_ONE_MAIL_MAY_BE_THE_CAUSE = (ErrorType.PROTOCOL_ERROR, ErrorType.CONNECTION_RESET, ErrorType.TIMEOUT)
+# After these the session is of no use, but the server may well answer for other mails and folders.
+_ONE_MAY_BE_THE_CAUSE = (ErrorType.PROTOCOL_ERROR, ErrorType.CONNECTION_RESET, ErrorType.TIMEOUT)
 
 
 def batches(pending: list[PendingMail]) -> Iterator[list[PendingMail]]:
@@ -27,10 +26,9 @@ def batches(pending: list[PendingMail]) -> Iterator[list[PendingMail]]:
             yield from _bounded(mails)
 
 
-def by_folder(mails: list[PendingMail], count: int) -> Iterator[list[PendingMail]]:
-    """At most so many at a time, of one folder each."""
-    for _, group in groupby(sorted(mails, key=lambda mail: mail.folder_id), key=lambda mail: mail.folder_id):
-        yield from chunks(list(group), count)
+def by_folder(mails: list[PendingMail]) -> list[list[PendingMail]]:
+    """Of mails that are sorted by folder, those of each."""
+    return [list(group) for _, group in groupby(mails, key=lambda mail: mail.folder_id)]
 
 
 def _company(mail: PendingMail):
@@ -69,7 +67,7 @@ class Fetcher:
         try:
             raws = self._bodies(raw_name, uidvalidity, batch)
         except SyncError as error:
-            self._recover(error)
+            self.recover(error)
             return self._one_by_one(raw_name, uidvalidity, batch)
         missing = [mail for mail in batch if mail.uid not in raws]
         if missing and len(batch) > 1:
@@ -84,8 +82,9 @@ class Fetcher:
             self._examine(raw_name, uidvalidity)
             return self.session.headers(uids)
         except SyncError as error:
-            self._recover(error)
-            return {}
+            self.recover(error)
+        alone = [self.headers(raw_name, uidvalidity, [uid]) for uid in uids] if len(uids) > 1 else []
+        return {uid: header for found in alone for uid, header in found.items()}
 
     def require_server(self) -> None:
         """Raises the error by which the server was lost, if it was."""
@@ -100,7 +99,7 @@ class Fetcher:
                 raws = self._bodies(raw_name, uidvalidity, [mail])
             except SyncError as error:
                 try:
-                    self._recover(error)
+                    self.recover(error)
                 except SyncError as lost:
                     self._lost = None if lost.error_type == ErrorType.MAILBOX_GONE else lost
                     break
@@ -115,12 +114,12 @@ class Fetcher:
         truly_empty = {mail.uid for mail in batch if mail.size == 0}
         return {uid: raw for uid, raw in raws.items() if raw or uid in truly_empty}
 
-    def _recover(self, error: SyncError) -> None:
-        """Have a usable session again, or raise `error`: then the mail is not to blame."""
+    def recover(self, error: SyncError) -> None:
+        """Have a usable session again, or raise `error`: then no mail and no folder is to blame."""
         if error.error_type == ErrorType.UNFETCHABLE:
             return
-        mail_may_be_the_cause = error.error_type in _ONE_MAIL_MAY_BE_THE_CAUSE
-        if not mail_may_be_the_cause or self._deadline.passed() or self._reconnects >= MAX_RECONNECTS:
+        one_may_be_the_cause = error.error_type in _ONE_MAY_BE_THE_CAUSE
+        if not one_may_be_the_cause or self._deadline.passed() or self._reconnects >= MAX_RECONNECTS:
             raise error
         self._reconnects += 1
         self.session.close()

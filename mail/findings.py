@@ -19,10 +19,13 @@ def note(folder: Folder, kind: FindingKind, **facts) -> None:
 
 
 def note_event(folder: Folder, kind: FindingKind, **facts) -> None:
-    """Something that was dealt with at once."""
-    Finding.objects.create(
-        folder=folder, account_id=folder.account_id, kind=kind, facts=facts, ended_at=timezone.now()
-    )
+    """Something that was dealt with at once; what comes again within a day is one row."""
+    now = timezone.now()
+    lately = folder.findings.filter(kind=kind, ended_at__gt=now - timedelta(days=1))
+    if not lately.update(facts=facts, ended_at=now):
+        Finding.objects.create(
+            folder=folder, account_id=folder.account_id, kind=kind, facts=facts, ended_at=now
+        )
 
 
 def end(folder: Folder, *kinds: FindingKind) -> None:

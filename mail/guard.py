@@ -4,15 +4,17 @@ A guard is called first in each transaction; it raises when the run belongs to a
 """
 
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 from django.db import connection as database
 from django.db import transaction
+from django.db.models import Model
 
 Guard = Callable[[], None]
-Items = TypeVar("Items", tuple, list)
+Items = TypeVar("Items", tuple, list, array)
 ROWS_PER_STATEMENT = 500
 
 _one_writer = threading.Lock()
@@ -27,6 +29,18 @@ def guarded(guard: Guard) -> Iterator[None]:
     with _one_writer if database.vendor == "sqlite" else nullcontext(), transaction.atomic():
         guard()
         yield
+
+
+def upsert(rows: list[Model], fields: list[str], key: str = "id") -> None:
+    """Write rows that may be there: bulk_update's CASE WHEN took four times as long."""
+    if rows:
+        type(rows[0]).objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            update_fields=fields,
+            unique_fields=[key],
+            batch_size=ROWS_PER_STATEMENT,
+        )
 
 
 def chunks(items: Items, size: int = ROWS_PER_STATEMENT) -> Iterator[Items]:

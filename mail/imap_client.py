@@ -4,8 +4,7 @@ import imaplib
 import logging
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError
@@ -18,6 +17,7 @@ from mail.wire import Wire
 SILENCE_SECONDS = 30
 DIAL_SECONDS = 15
 READ_CHUNK = 256 * 1024
+BYTES_BEFORE_LOGIN = 1_000_000
 MAX_LINE = 16_000_000  # VANISHED or ESEARCH of 1.6 million scattered UIDs
 REPORTED_BYTES = 4_096
 
@@ -31,7 +31,7 @@ class _Imap4(imaplib.IMAP4):
 
     def __init__(self, host, port, dial, max_literal, on_bytes):
         self._dial, self._max_literal, self._on_bytes = dial, max_literal, on_bytes
-        self.allowance: int | None = None
+        self.allowance = BYTES_BEFORE_LOGIN
         self._unreported = 0
         super().__init__(host, port)
 
@@ -39,10 +39,9 @@ class _Imap4(imaplib.IMAP4):
         return self._dial()
 
     def read(self, size):
-        if size > self._max_literal or (self.allowance is not None and size > self.allowance):
+        if size > min(self._max_literal, self.allowance):
             raise ValueError(f"a literal of {size} bytes is over the limit")
-        if self.allowance is not None:
-            self.allowance -= size
+        self.allowance -= size
         pieces = []
         while size > 0 and (piece := self.file.read1(min(size, READ_CHUNK))):
             pieces.append(piece)
@@ -51,9 +50,11 @@ class _Imap4(imaplib.IMAP4):
         return b"".join(pieces)
 
     def readline(self):
-        line = self.file.readline(MAX_LINE + 1)
-        if len(line) > MAX_LINE:
-            raise ValueError(f"a line of more than {MAX_LINE} bytes")
+        limit = min(MAX_LINE, self.allowance)
+        line = self.file.readline(limit + 1)
+        if len(line) > limit:
+            raise ValueError("more bytes than an answer may have")
+        self.allowance -= len(line)
         self._report(len(line))
         return line
 
@@ -99,14 +100,9 @@ class Client(IMAPClient):
         sock.settimeout(SILENCE_SECONDS)
         return self._context.wrap_socket(sock, server_hostname=self.host) if self.ssl else sock
 
-    @contextmanager
-    def reading_at_most(self, allowance: int | None) -> Iterator[None]:
-        """Bound the sum of the literals of one answer."""
+    def read_at_most(self, allowance: int) -> None:
+        """From now on, whatever a server sends; then the answer is not understood."""
         self._imap.allowance = allowance
-        try:
-            yield
-        finally:
-            self._imap.allowance = None
 
     def upgrade(self):
         if self._imap.state != "NONAUTH":

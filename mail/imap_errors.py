@@ -81,12 +81,13 @@ _NO_WAY_THERE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.E
 _OF_ONE_THING = ("UNAVAILABLE", "INUSE", "SERVERBUG")
 _OF_ONE_FOLDER = ("NONEXISTENT", "NOPERM")
 _ONE_THING = (ErrorType.UNFETCHABLE, ErrorType.MAILBOX_GONE)
+MAX_WORDS = 4_000
 _RESPONSE_CODE = re.compile(r"\[([A-Z-]+)")
 
 
 def translated(error: Exception, login: bool, refused: ErrorType) -> SyncError:
     """The error's name, by the evidence: what the socket, TLS or the server said."""
-    words = str(error)
+    words = str(error)[:MAX_WORDS]
     match error:
         case TimeoutError():
             return SyncError(ErrorType.TIMEOUT, words)

@@ -18,7 +18,7 @@ from accounts.errors import ErrorType
 from accounts.models import MailAccount
 from mail import findings
 from mail.fetch import MAX_ATTEMPTS
-from mail.guard import ROWS_PER_STATEMENT, Guard, chunks, guarded
+from mail.guard import ROWS_PER_STATEMENT, Guard, chunks, guarded, upsert
 from mail.models import EntryState, FindingKind, Folder, LedgerEntry, SystemFlag
 from mail.parcels import (
     Flags,
@@ -47,19 +47,22 @@ def record_survey(
     """
     account = sealer.account
     known = {folder.name_index: folder for folder in account.folders.all()}
-    rows, changed, found_again = {}, [], []
+    rows, changed, found_again, left_out = {}, [], [], []
     for folder in surveyed:
         index = sealer.index("folder", folder.raw_name)
         row = known.pop(index, None) or _new_folder(sealer, folder, index)
         found_again += [row] if row.missing_since else []
+        left_out += [row] if folder.excluded and not row.excluded else []
         if _describe(row, folder) or row._state.adding:
             changed.append(row)
         rows[folder.raw_name] = row
     missing = [row for row in known.values() if row.gone_at is None]
     with guarded(guard):
-        _upsert(changed, ["special_use", "special_use_guessed", "excluded", "missing_since", "gone_at"])
+        upsert(changed, ["special_use", "special_use_guessed", "excluded", "missing_since", "gone_at"])
         for row in found_again:
             findings.end(row, FindingKind.FOLDER_MISSING)
+        for row in left_out:
+            findings.end(row, *FindingKind)
         for row in missing:
             _miss(row, run_started)
     return rows
@@ -79,25 +82,14 @@ def _describe(row: Folder, folder: SurveyedFolder) -> bool:
     return before != after
 
 
-def _upsert(rows: list[Folder], fields: list[str]) -> None:
-    """Bulk: ten thousand folders one by one took 12 s."""
-    Folder.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        update_fields=fields,
-        unique_fields=["id"],
-        batch_size=ROWS_PER_STATEMENT,
-    )
-
-
 def _miss(row: Folder, run_started: datetime) -> None:
     if row.missing_since is None:
         row.missing_since = timezone.now()
         findings.note(row, FindingKind.FOLDER_MISSING)
     elif row.missing_since < run_started:
-        row.gone_at = timezone.now()
-        findings.end(row, FindingKind.FOLDER_MISSING)
-    row.save(update_fields=["missing_since", "gone_at"])
+        row.gone_at, row.emptied_at = timezone.now(), None
+        findings.end(row, *FindingKind)
+    row.save(update_fields=["missing_since", "gone_at", "emptied_at"])
 
 
 def record_counts(guard: Guard, folders: Iterable[Folder]) -> None:
@@ -106,21 +98,21 @@ def record_counts(guard: Guard, folders: Iterable[Folder]) -> None:
     Rows from a time when a folder was synced that is left out now stay, but do not count.
     """
     with guarded(guard):
-        _upsert(list(folders), ["server_count", "as_of"])
+        upsert(list(folders), ["server_count", "as_of"])
 
 
 def adopt_uidvalidity(guard: Guard, folder: Folder, uidvalidity: int) -> None:
     """From now on the ledger speaks of this UIDVALIDITY.
 
-    Rows from an earlier time under the same value are forgotten: their UIDs may mean other mails now. What
-    is stored is found again by its id or header.
+    Rows from before the last value are forgotten, also those of an earlier time under this one: their UIDs
+    may mean other mails now. What is stored is found again by its id or header.
     """
     if folder.uidvalidity == uidvalidity:
         return
     with guarded(guard):
         if folder.uidvalidity is not None:
             findings.note_event(folder, FindingKind.UIDVALIDITY_CHANGED)
-        folder.entries.filter(uidvalidity=uidvalidity).delete()
+        folder.entries.exclude(uidvalidity=folder.uidvalidity).delete()
         folder.uidvalidity = uidvalidity
         folder.uidnext = folder.highestmodseq = folder.server_count = folder.emptied_at = None
         folder.save(update_fields=["uidvalidity", "uidnext", "highestmodseq", "server_count", "emptied_at"])
@@ -182,7 +174,7 @@ def _reflag(sealer: Sealer, folder: Folder, changes: dict[int, Flags]) -> None:
     entries = list(_rows(folder).filter(uid__in=changes))
     for entry in entries:
         _set_flags(sealer, entry, changes[entry.uid])
-    _update(entries, _FLAG_FIELDS)
+    upsert(entries, _FLAG_FIELDS)
 
 
 _FLAG_FIELDS = ["flags", "sealed_keywords", "keywords_index", "sealed_labels", "labels_index"]
@@ -238,7 +230,9 @@ def record_new(
         _filter(_rows(folder).filter(uid__in=[mail.uid for mail in mails]), filters)
 
 
-def record_again(guard: Guard, folder: Folder, mails: list[Suspect], links: dict[int, UUID]) -> None:
+def record_again(
+    guard: Guard, folder: Folder, mails: list[Suspect], links: dict[int, UUID], filters: Filters
+) -> None:
     """After a reset: each row speaks of the mail that was found for it, or is fetched again."""
     with guarded(guard):
         entries = list(_rows(folder).filter(uid__in=[mail.uid for mail in mails]))
@@ -246,11 +240,13 @@ def record_again(guard: Guard, folder: Folder, mails: list[Suspect], links: dict
         for entry in entries:
             mail = by_uid[entry.uid]
             entry.size, entry.internal_date = mail.size, mail.internal_date
-            entry.object_id_index, entry.message_id = mail.object_id_index, links.get(entry.uid)
-            entry.state = EntryState.STORED if entry.message_id else EntryState.PENDING
+            entry.object_id_index = mail.object_id_index
+            entry.message_id = links.get(entry.uid, entry.message_id)  # the old one until the new one is here
+            entry.state = EntryState.STORED if entry.uid in links else EntryState.PENDING
             entry.attempts, entry.error_type, entry.reason = 0, "", ""
         fields = ["size", "internal_date", "object_id_index", "message", "state"]
-        _update(entries, [*fields, "attempts", "error_type", "reason"])
+        upsert(entries, [*fields, "attempts", "error_type", "reason"])
+        _filter(_rows(folder).filter(uid__in=list(by_uid)), filters)
 
 
 def apply_filters(guard: Guard, account: MailAccount, filters: Filters) -> None:
@@ -265,14 +261,16 @@ def _filter(rows, filters: Filters) -> None:
         left_out = rows.filter(state=EntryState.EXCLUDED, reason=reason)
         admitted = left_out.exclude(why[reason]) if reason in why else left_out
         admitted.update(state=EntryState.PENDING, reason="")
+    unknown = Q(message=None) | Q(message__header_only=True)  # what was stored once is not left out
     for reason, condition in why.items():
-        rows.filter(condition, state=EntryState.PENDING).update(state=EntryState.EXCLUDED, reason=reason)
+        pending = rows.filter(condition, unknown, state=EntryState.PENDING)
+        pending.update(state=EntryState.EXCLUDED, reason=reason)
 
 
 def _why_excluded(filters: Filters) -> dict[str, Q]:
     most = settings.MAILHELPER_MAX_MAIL_BYTES
     limit = min(most, filters.max_mail_bytes or most)
-    why = {ErrorType.OVER_LIMIT: Q(size__isnull=False, size__gt=limit)}
+    why: dict[str, Q] = {}
     if filters.since:
         start = datetime.combine(filters.since, time.min, UTC)
         why[SINCE] = Q(internal_date__isnull=False, internal_date__lt=start)
@@ -280,11 +278,17 @@ def _why_excluded(filters: Filters) -> dict[str, Q]:
         read = Q(flags__in=[flags for flags in range(2 ** len(SystemFlag)) if flags & SystemFlag.SEEN])
         earlier = Q(internal_date__isnull=False, internal_date__lt=filters.unread_before)
         why[UNREAD_ONLY] = read & earlier
+    why[ErrorType.OVER_LIMIT] = Q(size__isnull=False, size__gt=limit)
     return why
 
 
-def record_look(guard: Guard, folder: Folder, selected: Selected, whole: bool) -> None:
-    """The end of a look into a folder: from now on only what changes after it is of interest."""
+def record_look(
+    guard: Guard, folder: Folder, selected: Selected, over: FindingKind, whole: bool = False
+) -> None:
+    """The end of a look into a folder: from now on only what changes after it is of interest.
+
+    `over` is the finding that such a look ends.
+    """
     now = timezone.now()
     folder.server_count, folder.as_of = selected.exists, now
     folder.uidnext, folder.highestmodseq = selected.uidnext, selected.highestmodseq
@@ -293,7 +297,7 @@ def record_look(guard: Guard, folder: Folder, selected: Selected, whole: bool) -
         folder.looked_at = now
     with guarded(guard):
         folder.save(update_fields=_LOOK_FIELDS)
-        findings.end(folder, FindingKind.FOLDER_EMPTIED)
+        findings.end(folder, over)
         if whole:  # unless another reset was asked for meanwhile
             rows = Folder.objects.filter(pk=folder.pk, reset_asked_at=folder.reset_asked_at)
             rows.update(reset_asked_at=None)
@@ -326,8 +330,9 @@ def pending_order(account: MailAccount, folder_ids: Iterable[UUID]) -> PendingOr
 
 
 def shared_sizes_and_dates(account: MailAccount) -> set[tuple[int, datetime]]:
-    """What mails of several folders have in common: there the same mail may lie twice."""
+    """What mails of several folders have in common, where the server has no id: one may lie twice."""
     rows = LedgerEntry.objects.filter(is_current(account), state__in=[EntryState.PENDING, EntryState.STORED])
+    rows = rows.filter(object_id_index=None)
     pairs = rows.exclude(size=None).exclude(internal_date=None).values("size", "internal_date")
     shared = pairs.annotate(folders=Count("folder", distinct=True)).filter(folders__gt=1)
     return set(shared.values_list("size", "internal_date"))
@@ -340,10 +345,11 @@ def pending_mails(entry_ids: Iterable[int]) -> list[PendingMail]:
     return [by_id[entry_id] for entry_id in ids if entry_id in by_id]
 
 
-def mails_without_header(account: MailAccount, folder_ids: Iterable[UUID]) -> list[PendingMail]:
-    """Mails over the size limit of which not even the header is here, and was not refused before."""
+def mails_without_header(account: MailAccount, folder_ids: Iterable[UUID]) -> array:
+    """Rows of mails over the size limit of which not even the header is here, and was not refused before."""
     rows = LedgerEntry.objects.filter(is_current(account), state=EntryState.EXCLUDED, message=None)
-    return _mails(rows.filter(reason=ErrorType.OVER_LIMIT, attempts=0, folder__in=list(folder_ids)))
+    rows = rows.filter(reason=ErrorType.OVER_LIMIT, attempts=0, folder__in=list(folder_ids))
+    return array("q", rows.order_by("folder", "pk").values_list("pk", flat=True).iterator())
 
 
 def smallest_stored_mail(account: MailAccount, folder_ids: Iterable[UUID]) -> PendingMail | None:
@@ -379,7 +385,10 @@ def is_current(account: MailAccount) -> Q:
 
 
 def record_failed(guard: Guard, failed: list[PendingMail]) -> None:
-    """Count an attempt of mails that the server did not give; after the last one they are quarantined."""
+    """Count an attempt of mails that the server did not give; after the last one they are quarantined.
+
+    Of mails over the size limit it is the header that was not given, and one attempt is enough.
+    """
     for mails in chunks(tuple(failed)):
         rows = LedgerEntry.objects.filter(pk__in=[mail.entry_id for mail in mails])
         with guarded(guard):
@@ -402,14 +411,7 @@ def mark_stored(message_ids: dict[int, UUID], state: EntryState = EntryState.STO
         entry.state, entry.message_id = state, message_ids[entry.pk]
         entry.error_type = ""
         entry.reason = entry.reason if state == EntryState.EXCLUDED else ""
-    _update(entries, ["state", "message", "error_type", "reason"])
-
-
-def _update(entries: list[LedgerEntry], fields: list[str]) -> None:
-    """An upsert of rows that are there: bulk_update's CASE WHEN took four times as long."""
-    LedgerEntry.objects.bulk_create(
-        entries, update_conflicts=True, update_fields=fields, unique_fields=["id"]
-    )
+    upsert(entries, ["state", "message", "error_type", "reason"])
 
 
 def ask_for_reset(folder: Folder) -> None:

@@ -154,6 +154,7 @@ class FindingKind(models.TextChoices):
 
     FOLDER_MISSING = "folder_missing"
     FOLDER_EMPTIED = "folder_emptied"
+    MAILS_REPLACED = "mails_replaced"
     UIDVALIDITY_CHANGED = "uidvalidity_changed"
     MODSEQ_WENT_DOWN = "modseq_went_down"
     NO_MODSEQ = "no_modseq"

@@ -138,10 +138,12 @@ def folder_names(account: MailAccount, account_key: bytes) -> dict[UUID, str]:
 
 
 def folder_named(account: MailAccount, account_key: bytes, name: str) -> Folder | None:
-    """By the name that people see, whatever its case."""
+    """By the name that people see; in another case only if one alone is meant."""
     names = folder_names(account, account_key)
-    wanted = [folder_id for folder_id, known in names.items() if known.casefold() == name.casefold()]
-    return account.folders.get(pk=wanted[0]) if wanted else None
+    exact = [folder_id for folder_id, known in names.items() if known == name]
+    similar = [folder_id for folder_id, known in names.items() if known.casefold() == name.casefold()]
+    wanted = exact or similar
+    return account.folders.get(pk=wanted[0]) if len(wanted) == 1 else None
 
 
 class MailOpener:

@@ -11,7 +11,7 @@ import zstandard
 from accounts import vault
 from accounts.errors import ErrorType
 from accounts.models import MailAccount
-from mail.guard import Guard, guarded
+from mail.guard import Guard, guarded, upsert
 from mail.ledger import mark_stored
 from mail.models import EntryState, LedgerEntry, Message, MessageBody
 from mail.parcels import Envelope, ParsedMail
@@ -41,8 +41,8 @@ def store_batch(guard: Guard, sealer: Sealer, mails: list[ParsedMail]) -> None:
     with guarded(guard):
         if messages:
             sealer.content_key_row.save()
-        _upsert(Message, messages, "id", _SEALED_AGAIN)
-        _upsert(MessageBody, bodies, "message", ["sealed_raw"])
+        upsert(messages, _SEALED_AGAIN)
+        upsert(bodies, ["sealed_raw"], key="message")
         if mails[0].header_only:
             mark_stored(links, EntryState.EXCLUDED)
         else:
@@ -52,10 +52,6 @@ def store_batch(guard: Guard, sealer: Sealer, mails: list[ParsedMail]) -> None:
 
 
 _SEALED_AGAIN = ["content_key", "sealed_envelope", "message_id_index", "parsed", "error_type"]
-
-
-def _upsert(model, rows: list, key: str, fields: list[str]) -> None:
-    model.objects.bulk_create(rows, update_conflicts=True, update_fields=fields, unique_fields=[key])
 
 
 def _headers_kept_for(entry_ids: Iterable[int]) -> list[UUID]:

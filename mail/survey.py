@@ -37,7 +37,8 @@ def _surveyed(folder: ListedFolder, marked: set[str], filters: Filters, left_out
     guess = "" if use else _guess(folder)
     guessed = bool(guess) and guess not in marked
     use = guess if guessed else use
-    excluded = _excluded(folder.name, use in left_out, filters)
+    by_use = use in left_out and folder.raw_name != b"INBOX"  # whatever a server says of it
+    excluded = _excluded(folder.name, by_use, filters)
     return SurveyedFolder(folder.raw_name, folder.name, use, guessed, excluded, folder.status)
 
 

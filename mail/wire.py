@@ -10,6 +10,7 @@ Answer = tuple[bytes, ...]  # text, literal, text, literal, … text; without "*
 Command = tuple[bytes, ...]  # text, or text and names in turn
 
 MAX_LITERALS = 1_000
+MAX_EVIDENCE = 2_000
 
 _LITERAL = re.compile(rb"\{(\d{1,20})\+?\}$")
 
@@ -29,7 +30,7 @@ class Wire:
         refused: dict[bytes, bytes] = {}
         yield from self._converse([command], refused)
         for words in refused.values():
-            raise Refused(f"{_verb(command)} failed: {words.decode('utf-8', 'backslashreplace')}")
+            raise Refused(_refusal(command, words))
 
     def ask_all(self, commands: Iterable[Command]) -> Iterator[Answer]:
         """The answers to commands that are sent at once; one that is refused has none."""
@@ -61,13 +62,15 @@ class Wire:
                 line += quoted(piece)
             else:  # a synchronising literal, RFC 9051 section 4.3
                 self._imap.send(line + b"{%d}\r\n" % len(piece))
-                self._await_go_ahead(early)
+                self._await_go_ahead(command, tag, early)
                 line = piece
         self._imap.send(line + b"\r\n")
         return tag
 
-    def _await_go_ahead(self, early: list[Answer]) -> None:
+    def _await_go_ahead(self, command: Command, tag: bytes, early: list[Answer]) -> None:
         while not (answer := self._read())[0].startswith(b"+"):
+            if answer[0].startswith(tag + b" "):
+                raise Refused(_refusal(command, answer[0].partition(b" ")[2]))
             if not answer[0].startswith(b"* "):
                 raise self._imap.abort(f"unexpected answer: {answer[0][:100]!r}")
             early.append((answer[0][2:], *answer[1:]))
@@ -75,7 +78,7 @@ class Wire:
     def _read(self) -> Answer:
         pieces = [self._line()]
         if pieces[0][:5].upper() == b"* BYE":
-            raise self._imap.abort(pieces[0].decode("utf-8", "backslashreplace"))
+            raise self._imap.abort(pieces[0][:MAX_EVIDENCE].decode("utf-8", "backslashreplace"))
         while literal := _LITERAL.search(pieces[-1]):
             if len(pieces) > 2 * MAX_LITERALS:
                 raise ValueError("an answer of too many literals")
@@ -88,6 +91,10 @@ class Wire:
         if not line.endswith(b"\n"):
             raise self._imap.abort("socket error: EOF")
         return line.rstrip(b"\r\n")
+
+
+def _refusal(command: Command, words: bytes) -> str:
+    return f"{_verb(command)} failed: {words[:MAX_EVIDENCE].decode('utf-8', 'backslashreplace')}"
 
 
 def _verb(command: Command) -> str:

@@ -81,6 +81,8 @@ class PipelineBroker:
         folder_id = _synced(accounts[0], folder) if folder else None
         asked = _asked(max_mails, timeout_seconds, try_now, folder_id)
         with transaction.atomic():
+            if folder:
+                runs.ask_for_another_look(folder.account)
             job, account_runs = _create(user, accounts, asked, trigger)
             runs.keep(run.pk for run in account_runs)
         return JobHere(job.pk, tuple(run.pk for run in account_runs))
@@ -88,8 +90,10 @@ class PipelineBroker:
     def reset_folder(self, account: MailAccount, folder: Folder, keys: Keys | None = None, **asked) -> UUID:
         """Look up every mail of a folder anew: what is stored is linked again, the rest fetched.
 
-        Nothing is deleted. Takes the options of enqueue_fetch_job and raises as it does.
+        Nothing is deleted. It starts anew when it is interrupted, so it has no limits unless some are given.
+        Takes the options of enqueue_fetch_job and raises as it does.
         """
+        asked = {"max_mails": None, "timeout_seconds": None} | asked
         with transaction.atomic():
             self.mark_for_reset(account, folder)
             return self.enqueue_fetch_job(account.user, account, keys=keys, folder=folder, **asked)
@@ -198,10 +202,10 @@ def _create(
         user, accounts, trigger=trigger, max_mails=asked.max_mails, timeout_seconds=asked.timeout_seconds
     )
     whole = runs.Asked(priority=asked.priority, try_now=asked.try_now)
-    account_runs = [
-        runs.join_or_create(job, account, whole if first_whole and queries.is_new(account) else asked)
-        for account in accounts
-    ]
+    account_runs = []
+    for account in accounts:
+        lifts_limits = first_whole and queries.awaits_first_import(account)
+        account_runs.append(runs.join_or_create(job, account, whole if lifts_limits else asked))
     if not account_runs:
         jobs.close(job.pk)
     return job, account_runs

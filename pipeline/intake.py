@@ -3,6 +3,7 @@
 from accounts.errors import ErrorType, SyncError
 from mail import ledger, relink, store
 from mail.fetch import WINDOW_MAILS, Fetcher, batches, by_folder
+from mail.guard import chunks
 from mail.models import SystemFlag
 from mail.parcels import ParsedMail, PendingMail, Suspect
 from mail.parse import Unparseable, parse_message
@@ -23,6 +24,8 @@ def fetch_pending(work: Work, fetcher: Fetcher, folders: Folders) -> None:
     if work.failed and not work.progressed:
         _require_another_mail(work, fetcher, folders)
         ledger.record_failed(work.guard, work.failed)
+    if work.max_mails != 0:
+        _keep_headers(work, fetcher, folders)
 
 
 def _require_another_mail(work: Work, fetcher: Fetcher, folders: Folders) -> None:
@@ -50,8 +53,6 @@ def _fetch_within_limits(work: Work, fetcher: Fetcher, folders: Folders) -> None
             tried += _take_batch(work, fetcher, folders, batch)
         start += len(window)
         work.heed()
-    if work.max_mails != 0:
-        _keep_headers(work, fetcher, folders)
     fetcher.require_server()
 
 
@@ -61,9 +62,12 @@ def _take_batch(work: Work, fetcher: Fetcher, folders: Folders, batch: list[Pend
     try:
         with work.phase(Phase.FETCH):
             batch = _without_stored(work, fetcher, folders, batch)
+            if not batch:
+                return 0
             fetched = fetcher.fetch(raw_name, folder.uidvalidity, batch)
     except SyncError as error:
-        work.note_refusal(error)
+        if not work.notes_refusal(error):
+            raise
         return len(batch)
     work.failed += fetched.failed
     with work.phase(Phase.PARSE):
@@ -87,7 +91,7 @@ def _without_stored(
         headers = fetcher.headers(raw_name, folder.uidvalidity, likely)
         known |= relink.by_header(work.sealer, shared, headers)
     ledger.link(work.guard, {mail.entry_id: known[mail.uid] for mail in batch if mail.uid in known})
-    work.linked += len(known)
+    work.link([mail.size for mail in batch if mail.uid in known])
     return [mail for mail in batch if mail.uid not in known]
 
 
@@ -98,15 +102,25 @@ def _suspect(mail: PendingMail) -> Suspect:
 
 def _keep_headers(work: Work, fetcher: Fetcher, folders: Folders) -> None:
     """Of a mail over the size limit the header is kept."""
-    for batch in by_folder(ledger.mails_without_header(work.account, folders), HEADERS_AT_ONCE):
-        work.require_turn()
-        raw_name, folder = folders[batch[0].folder_id]
+    for entry_ids in chunks(ledger.mails_without_header(work.account, folders), HEADERS_AT_ONCE):
+        for batch in by_folder(ledger.pending_mails(entry_ids)):
+            work.require_turn()
+            _keep_headers_of(work, fetcher, folders, batch)
+
+
+def _keep_headers_of(work: Work, fetcher: Fetcher, folders: Folders, batch: list[PendingMail]) -> None:
+    raw_name, folder = folders[batch[0].folder_id]
+    try:
         with work.phase(Phase.FETCH):
             headers = fetcher.headers(raw_name, folder.uidvalidity, [mail.uid for mail in batch])
-        got = [_parsed(work, mail, headers[mail.uid], True) for mail in batch if mail.uid in headers]
-        if got:
-            store.store_batch(work.guard, work.sealer, got)
-        ledger.record_failed(work.guard, [mail for mail in batch if mail.uid not in headers])
+    except SyncError as error:
+        if not work.notes_refusal(error):
+            raise
+        return
+    got = [_parsed(work, mail, headers[mail.uid], True) for mail in batch if mail.uid in headers]
+    if got:
+        store.store_batch(work.guard, work.sealer, got)
+    ledger.record_failed(work.guard, [mail for mail in batch if mail.uid not in headers])
 
 
 def _parsed(work: Work, mail: PendingMail, raw: bytes, header_only: bool = False) -> ParsedMail:

@@ -212,6 +212,12 @@ def is_new(account: MailAccount) -> bool:
     return health.facts_of(account).last_success_at is None
 
 
+def awaits_first_import(account: MailAccount) -> bool:
+    """Whether no sync of all its folders has succeeded yet; one that took stock alone does not count."""
+    synced = account.runs.filter(status=RunStatus.SUCCESS, folder=None).exclude(max_mails=0)
+    return not synced.exists()
+
+
 def performance_report(user: User) -> PerformanceReport:
     ended = AccountRun.objects.filter(account__user=user).exclude(status__in=RUN_ACTIVE)
     rows = list(ended.values_list("status", "phase_seconds"))

@@ -150,7 +150,7 @@ def sync(work: Work) -> None:
     except SyncError as error:
         if error.error_type != ErrorType.TIMEOUT or not work.deadline.passed():
             raise
-        if not work.mails:
+        if not (work.mails or work.linked):
             raise SyncError(ErrorType.TIMEOUT, error.evidence, own_limit=True) from error
         # the run's time is over and it has something to show: that is a success, the rest stays pending
 
@@ -161,7 +161,7 @@ def _sync(work: Work) -> None:
     fetcher = Fetcher(session, work.connect, work.deadline)
     try:
         with work.phase(Phase.FOLDER_LIST):
-            folders = take_stock(work, session)
+            folders = take_stock(work, fetcher)
         fetch_pending(work, fetcher, folders)
     finally:
         with work.timed(Phase.DISCONNECT):  # the phase shown stays the one in which a run failed

@@ -144,8 +144,11 @@ def _larger(one: int | None, other: int | None) -> int | None:
 
 
 def ask_for_another_look(account: MailAccount) -> None:
-    """A run that is being executed may have passed what was just asked for: it goes on after its end."""
-    account.runs.filter(status=RunStatus.RUNNING).update(look_again=True)
+    """A run that is being executed may have passed what was just asked for: it goes on after its end.
+
+    Call it first in the wish's transaction: it locks the run, also one that is claimed meanwhile.
+    """
+    account.runs.filter(status__in=RUN_ACTIVE).update(look_again=True)
 
 
 def give_grant(run: AccountRun, account_key: bytes) -> None:

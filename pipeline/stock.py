@@ -3,12 +3,14 @@
 list → [ cheapest question → visit: compare, re-link what moved, record ]… → filters
 """
 
+from dataclasses import replace
 from uuid import UUID
 
 from django.utils import timezone
 
 from accounts.errors import ErrorType, SyncError
 from mail import ledger
+from mail.fetch import Fetcher
 from mail.imap import ImapSession
 from mail.models import Folder
 from mail.parcels import FolderStatus, SurveyedFolder
@@ -21,17 +23,18 @@ Folders = dict[UUID, tuple[bytes, Folder]]  # by the row's id: the name for the 
 Wanted = list[tuple[SurveyedFolder, Folder]]
 
 
-def take_stock(work: Work, session: ImapSession) -> Folders:
+def take_stock(work: Work, fetcher: Fetcher) -> Folders:
     """Survey the folders and reconcile each with the ledger. Returns those that can be fetched from."""
-    wanted = _wanted(work, session)
-    statuses = _statuses(work, session, wanted)
+    wanted = _wanted(work, fetcher.session)
+    statuses = _statuses(work, fetcher.session, wanted)
     live = ledger.live_counts(work.account)
     fetchable, unopened = {}, []
     for folder, row in wanted:
         status, mails = statuses[folder.raw_name], live.get(row.pk, 0)
-        look = _look(work, session, row, status, mails)
+        look = _look(work, fetcher.session, row, status, mails)
         if look != Look.NOTHING:
-            fetches = _visit_or_note(work, Visit(work, session, folder.raw_name, row, mails), look)
+            visit = Visit(work, fetcher.session, folder.raw_name, row, mails)
+            fetches = _visit_or_note(work, fetcher, visit, look)
         else:
             fetches = not row.excluded
             unopened += [row] if _counts(row, status) else []
@@ -82,14 +85,22 @@ def _counts(row: Folder, status: FolderStatus) -> bool:
     return True
 
 
-def _visit_or_note(work: Work, visit: Visit, look: Look) -> bool:
+def _visit_or_note(work: Work, fetcher: Fetcher, visit: Visit, look: Look) -> bool:
     """Whether the folder can be fetched from.
 
-    One that refuses to open does not stop the others; the run ends as failed with its error.
+    One that refuses to open, or breaks the connection, does not stop the others; the run ends with its error.
     """
     work.heed()
     try:
         return (look == Look.CHANGES and visit.take_changes()) or visit.take_whole()
     except SyncError as error:
-        work.note_refusal(error)
+        if work.notes_refusal(error):
+            return False
+        fetcher.recover(error)
+    try:
+        return replace(visit, session=fetcher.session, cautious=True).take_whole()
+    except SyncError as error:
+        if not work.notes_refusal(error):
+            fetcher.recover(error)
+            work.refused = error
         return False

@@ -1,6 +1,6 @@
 """One folder that is opened: what changed in it is compared with the ledger and recorded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from accounts.errors import ErrorType, SyncError
@@ -8,7 +8,7 @@ from mail import findings, ledger, relink
 from mail.guard import chunks, guarded
 from mail.imap import ImapSession
 from mail.models import FindingKind, Folder
-from mail.parcels import Changes, Flags, FolderPlan, Selected, Suspect
+from mail.parcels import Changes, Flags, FlagSurvey, FolderPlan, Selected, Suspect
 from mail.reconcile import adds_up, plan_folder, vanished_from
 from pipeline.work import Work
 
@@ -19,30 +19,39 @@ FlagsByUid = dict[int, Flags | None]
 
 @dataclass
 class Visit:
-    """`live` is how many mails the ledger believes to be in the folder."""
+    """`live` is how many mails the ledger believes to be in the folder.
+
+    A cautious visit asks for no size and date, since asking broke the connection before.
+    """
 
     work: Work
     session: ImapSession
     raw_name: bytes
     row: Folder
     live: int
+    cautious: bool = False
 
     def take_changes(self) -> bool:
         """Learn what changed since the MODSEQ we know. False when the answer cannot be relied on."""
         for _ in range(LOOKS):
             changes = self.session.changes(self.raw_name, self.row.uidvalidity, self.row.highestmodseq)
-            selected = changes.selected
-            if not self._goes_on(selected):
+            if changes is None or not self._goes_on(changes.selected):
                 return False
+            selected = changes.selected
             if (plan := self._plan(changes)) is None:
                 return False
+            if self._replaces_all(plan):
+                return False  # the whole look sees whether it is so
             if adds_up(self.live, plan, selected.exists):
                 self._apply(plan, changes.flags)
-                ledger.record_look(self.work.guard, self.row, selected, whole=False)
+                ledger.record_look(self.work.guard, self.row, selected, FindingKind.COUNTS_DIFFER)
                 return True
         with guarded(self.work.guard):
-            findings.note_event(self.row, FindingKind.COUNTS_DIFFER, ours=self.live, server=selected.exists)
+            findings.note(self.row, FindingKind.COUNTS_DIFFER, ours=self.live, server=selected.exists)
         return False
+
+    def _replaces_all(self, plan: FolderPlan) -> bool:
+        return 0 < self.live == len(plan.gone)
 
     def _goes_on(self, selected: Selected) -> bool:
         """Whether the folder is the one that we know, with a MODSEQ that only rose, and not emptied."""
@@ -53,8 +62,9 @@ class Visit:
     def _plan(self, changes: Changes) -> FolderPlan | None:
         """None when the server has no short way to say which mails are gone."""
         end = changes.selected.uidnext or float("inf")
-        flags = {uid: told for uid, told in changes.flags.items() if uid < end}  # later ones came as we read
-        known = ledger.known_entries(self.row, flags)
+        known = ledger.known_entries(self.row, changes.flags)
+        # What is at or over UIDNEXT came as we read, unless UIDNEXT is wrong.
+        flags = {uid: told for uid, told in changes.flags.items() if uid < end or uid in known}
         if changes.vanished is not None:
             gone = self._live_uids(lambda uid: uid in changes.vanished) if changes.vanished else []
             return plan_folder(flags, known, gone, self._blind)
@@ -74,21 +84,38 @@ class Visit:
 
     def take_whole(self) -> bool:
         """Compare all UIDs and flags with the ledger. False when the folder is empty beyond belief."""
-        for _ in range(LOOKS):
-            selected, told = self.session.survey_flags(self.raw_name)
-            if not told.changed:
-                break
+        selected, told = self._survey()
         if self.live and selected.exists == 0 and not self._seen_empty_before():
             ledger.doubt_emptiness(self.work.guard, self.row, self.live)
             return False
         self._note_modseq(selected)
         ledger.adopt_uidvalidity(self.work.guard, self.row, selected.uidvalidity)
         known = ledger.known_entries(self.row)
-        self._apply(plan_folder(told.flags, known, vanished_from(told, known), self._blind), told.flags)
+        plan = plan_folder(told.flags, known, vanished_from(told, known), self._blind)
+        if plan.new and self._replaces_all(plan):
+            selected, told = self._survey()
+            plan = plan_folder(told.flags, known, vanished_from(told, known), self._blind)
+            self._note_replaced(plan)
+        if not told.complete:
+            selected = replace(selected, highestmodseq=None)  # so that the next look is a whole one again
+        self._apply(plan, told.flags)
         if self.row.reset_asked_at:
             self._look_up_again([uid for uid in told.flags if uid in known], told.flags)
-        ledger.record_look(self.work.guard, self.row, selected, whole=True)
+        ledger.record_look(self.work.guard, self.row, selected, FindingKind.FOLDER_EMPTIED, whole=True)
         return True
+
+    def _survey(self) -> tuple[Selected, FlagSurvey]:
+        for _ in range(LOOKS):
+            selected, told = self.session.survey_flags(self.raw_name)
+            if not told.changed:
+                break
+        return selected, told
+
+    def _note_replaced(self, plan: FolderPlan) -> None:
+        """Each mail that was there is gone and others are there, also at a second look."""
+        if self._replaces_all(plan):
+            with guarded(self.work.guard):
+                findings.note_event(self.row, FindingKind.MAILS_REPLACED, mails=self.live)
 
     def _seen_empty_before(self) -> bool:
         return self.row.emptied_at is not None and self.row.emptied_at < self.work.run.started_at
@@ -115,15 +142,17 @@ class Visit:
 
     def _look_up_again(self, uids: list[int], flags: FlagsByUid) -> None:
         for some in chunks(uids):
-            ledger.record_again(self.work.guard, self.row, *self._looked_up(some, flags))
+            mails, links = self._looked_up(some, flags)
+            ledger.record_again(self.work.guard, self.row, mails, links, self.work.filters)
 
     def _looked_up(
         self, uids: tuple[int, ...] | list[int], flags: FlagsByUid
     ) -> tuple[list[Suspect], dict[int, UUID]]:
         """Size, date and id of these mails, and the stored messages of those that we have."""
-        mails = ledger.suspects(self.work.sealer, uids, self.session.metadata(uids), flags)
+        metadata = {} if self.cautious else self.session.metadata(uids)
+        mails = ledger.suspects(self.work.sealer, uids, metadata, flags)
         links = self._stored(mails)
-        self.work.linked += len(links)
+        self.work.link([mail.size for mail in mails if mail.uid in links])
         return mails, links
 
     def _stored(self, mails: list[Suspect]) -> dict[int, UUID]:

@@ -73,7 +73,7 @@ class Work:
         self.limits = phase_limits(_history(self.run))
         # what an earlier claim of this run has stored counts too
         self.mails = self.mails_before = self.run.emails_fetched
-        self.linked = self.run.emails_linked
+        self.linked = self.linked_before = self.run.emails_linked
         self.byte_count = self.run.bytes_done
 
     @property
@@ -97,11 +97,12 @@ class Work:
     def wants(self, folder: Folder) -> bool:
         return self.run.folder_id in (None, folder.pk)
 
-    def note_refusal(self, error: SyncError) -> None:
-        """Keep the error of one folder for the run's end; raise one that concerns the whole mailbox."""
+    def notes_refusal(self, error: SyncError) -> bool:
+        """Keep the error of one folder for the run's end. False for one that concerns the whole mailbox."""
         if error.error_type != ErrorType.MAILBOX_GONE and "missing" not in error.facts:
-            raise error
+            return False
         self.refused = error
+        return True
 
     def open(self, account_key: bytes) -> None:
         self._account_key = account_key
@@ -149,11 +150,13 @@ class Work:
             self._heed_cancel()
         self.show()
 
-    def show(self, **fields) -> None:
+    def show(self, at_once: bool = False, **fields) -> None:
         """Write the progress, at most once a second."""
-        if time.monotonic() - self._shown >= PROGRESS_SECONDS or "mails_total" in fields:
+        if time.monotonic() - self._shown >= PROGRESS_SECONDS or at_once:
             self._shown = time.monotonic()
             fields = {"phase": self._phase, "seconds_left": self._seconds_left()} | fields
+            if self._expected:
+                fields |= {"mails_total": self._expected[0], "bytes_total": self._expected[1]}
             runs.note_progress(
                 self.claim, mails_done=self.mails, bytes_done=self.byte_count + self._receiving, **fields
             )
@@ -163,7 +166,14 @@ class Work:
         self._phase = Phase.FETCH
         self._expected = self.mails + len(sizes), self.byte_count + sum(sizes)
         self._pace = self._pace or pace_of(self.account)
-        self.show(mails_total=self._expected[0], bytes_total=self._expected[1])
+        self.show(at_once=True)
+
+    def link(self, sizes: Sequence[int | None]) -> None:
+        """So many mails are known and need not be fetched."""
+        self.linked += len(sizes)
+        if self._expected:
+            mails, size = self._expected
+            self._expected = mails - len(sizes), size - sum(known or 0 for known in sizes)
 
     def _seconds_left(self) -> float | None:
         """By what this run took so far, or else by what earlier ones took."""
@@ -220,7 +230,8 @@ class Work:
             raise SyncError(ErrorType.TIMEOUT)
         if self.budget.is_used_up:
             raise SyncError(ErrorType.BUDGET)
-        if self.progressed and time.monotonic() > self._slice_end:
+        has_done_some = self.progressed or self.linked > self.linked_before
+        if has_done_some and time.monotonic() > self._slice_end:
             raise Leave("yielded")
 
     def facts(self) -> dict:

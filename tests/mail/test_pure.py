@@ -8,10 +8,11 @@ import pytest
 from accounts.actions import Filters
 from mail.export import safe_names
 from mail.fetch import BATCH_BYTES, BATCH_MAILS, batches
-from mail.imap_text import display_name, uid_set_of
+from mail.imap_text import display_name
 from mail.parcels import Flags, FlagSurvey, KnownEntry, ListedFolder, PendingMail
 from mail.reconcile import plan_folder, vanished_from
 from mail.survey import survey
+from mail.uid_set import UidSet
 
 EVERYTHING = Filters()
 A, B = UUID(int=1), UUID(int=2)
@@ -125,7 +126,7 @@ def test_a_mail_of_unknown_size_or_that_failed_before_stands_alone():
     ("numbers", "text"), [([], ""), ([5], "5"), ([3, 1, 2, 7], "1:3,7"), ([1, 3, 5], "1,3,5")]
 )
 def test_uid_sets_are_written_as_ranges(numbers, text):
-    assert uid_set_of(numbers) == text
+    assert str(UidSet.of(numbers)) == text
 
 
 @pytest.mark.parametrize(

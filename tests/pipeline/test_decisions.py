@@ -204,5 +204,6 @@ def test_a_phase_may_take_five_times_what_it_took_within_bounds():
     connect, folders = Phase.CONNECT, Phase.FOLDER_LIST
     assert phase_limits([]) == {connect: 105, folders: 3_600}
     assert phase_limits([{"connect": 0.2, "folder_list": 50}])[connect] == 20
-    assert phase_limits([{"connect": 0.2, "folder_list": 50}, {"folder_list": 60}])[folders] == 300
+    assert phase_limits([{"connect": 10}, {"connect": 9}])[connect] == 50
+    assert phase_limits([{"folder_list": 0.1}])[folders] == 3_600
     assert phase_limits([{"connect": 90, "folder_list": 9_000}]) == {connect: 105, folders: 3_600}

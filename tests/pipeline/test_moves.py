@@ -171,7 +171,7 @@ def test_an_id_that_the_server_gives_two_mails_hides_neither(scripted, scripted_
 
 def test_two_copies_in_one_folder_are_fetched_once(scripted, scripted_account, sync):
     scripted.capabilities += b" OBJECTID"
-    scripted.boxes[b"INBOX"].mails = {uid: Mail(mail("same"), email_id="M1") for uid in (1, 2)}
+    scripted.boxes[b"INBOX"].mails = {uid: Mail(mail("same"), email_id="M1", date=DAY) for uid in (1, 2)}
     sync(scripted_account)
     assert scripted_account.messages.count() == 1
     scripted.create("", "Other")

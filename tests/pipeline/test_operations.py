@@ -147,7 +147,7 @@ def test_a_reset_before_the_old_look_ends_stays_asked_for(scripted, scripted_acc
     as_the_look_began = folder(scripted_account, "INBOX")
     ledger.ask_for_reset(folder(scripted_account, "INBOX"))
     selected = type("Selected", (), {"exists": 1, "uidnext": 2, "highestmodseq": None})
-    ledger.record_look(lambda: None, as_the_look_began, selected, whole=True)
+    ledger.record_look(lambda: None, as_the_look_began, selected, "folder_emptied", whole=True)
     assert folder(scripted_account, "INBOX").reset_asked_at is not None
 
 

@@ -91,7 +91,7 @@ class Command(Door):
                 job_ids = [
                     broker.enqueue_fetch_job(
                         user,
-                        accounts[0] if options["account"] else None,
+                        accounts[0] if options["account"] or limits["folder"] else None,
                         keys=keys,
                         trigger=Trigger.COMMAND,
                         **limits,
