@@ -294,13 +294,13 @@ class ImapSession:
         *,
         login: bool = False,
         refused: ErrorType = ErrorType.PROTOCOL_ERROR,
-        allowance: int = ANSWER_BYTES,
+        allowance: int | None = None,
     ) -> Iterator[None]:
         """Within so many seconds and bytes; what fails is named, `refused` if the server says NO."""
         try:
             with self._guard.within(seconds):
                 if client := getattr(self, "_client", None):
-                    client.read_at_most(allowance)
+                    client.read_at_most(allowance or ANSWER_BYTES)
                 yield
                 if client := getattr(self, "_client", None):
                     client.report_rest()

@@ -58,7 +58,7 @@ def quoted(text: bytes) -> bytes:
 
 
 def unquoted(text: bytes) -> bytes:
-    return re.sub(rb"\\(.)", rb"\1", text, flags=re.S)
+    return b"\\".join(part.replace(b"\\", b"") for part in text.split(b"\\\\"))
 
 
 def flat(answer: tuple[bytes, ...]) -> bytes:
