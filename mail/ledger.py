@@ -1,25 +1,19 @@
-"""The ledger's writes: folders, and a row per UID that says what became of the mail.
-
-The size of a mail, its date and its flags decide by the account's filters whether it is fetched.
-"""
+"""The ledger: a row per UID that says what became of the mail, and the reads that a sync goes by."""
 
 from array import array
 from collections.abc import Iterable
-from datetime import UTC, datetime, time
+from datetime import datetime
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import Case, Count, F, Q, When
-from django.utils import timezone
 
-from accounts import vault
 from accounts.actions import Filters
 from accounts.errors import ErrorType
 from accounts.models import MailAccount
-from mail import findings
 from mail.fetch import MAX_ATTEMPTS
+from mail.filters import apply
 from mail.guard import ROWS_PER_STATEMENT, Guard, chunks, guarded, upsert
-from mail.models import EntryState, FindingKind, Folder, LedgerEntry, SystemFlag
+from mail.models import EntryState, Folder, LedgerEntry, SystemFlag
 from mail.parcels import (
     Flags,
     FolderPlan,
@@ -27,95 +21,9 @@ from mail.parcels import (
     Metadata,
     PendingMail,
     PendingOrder,
-    Selected,
-    SurveyedFolder,
     Suspect,
 )
-from mail.sealer import Sealer, entry_place, place
-
-SINCE, UNREAD_ONLY = "since", "unread_only"
-FILTER_REASONS = (ErrorType.OVER_LIMIT, SINCE, UNREAD_ONLY)
-
-
-def record_survey(
-    guard: Guard, sealer: Sealer, surveyed: list[SurveyedFolder], run_started: datetime
-) -> dict[bytes, Folder]:
-    """The folder rows by raw name.
-
-    A folder that is no longer listed is missing at first; when a later run does not find it listed either,
-    it is gone, and its mail stays.
-    """
-    account = sealer.account
-    known = {folder.name_index: folder for folder in account.folders.all()}
-    rows, changed, found_again, left_out = {}, [], [], []
-    for folder in surveyed:
-        index = sealer.index("folder", folder.raw_name)
-        row = known.pop(index, None) or _new_folder(sealer, folder, index)
-        found_again += [row] if row.missing_since else []
-        left_out += [row] if folder.excluded and not row.excluded else []
-        if _describe(row, folder) or row._state.adding:
-            changed.append(row)
-        rows[folder.raw_name] = row
-    missing = [row for row in known.values() if row.gone_at is None]
-    with guarded(guard):
-        upsert(changed, ["special_use", "special_use_guessed", "excluded", "missing_since", "gone_at"])
-        for row in found_again:
-            findings.end(row, FindingKind.FOLDER_MISSING)
-        for row in left_out:
-            findings.end(row, *FindingKind)
-        for row in missing:
-            _miss(row, run_started)
-    return rows
-
-
-def _new_folder(sealer: Sealer, folder: SurveyedFolder, index: bytes) -> Folder:
-    row = Folder(account=sealer.account, name_index=index)
-    row.sealed_name = vault.seal(sealer.account_key, folder.raw_name, *place(row, "sealed_name"))
-    return row
-
-
-def _describe(row: Folder, folder: SurveyedFolder) -> bool:
-    """Whether this changed the row."""
-    before = row.special_use, row.special_use_guessed, row.excluded, row.missing_since, row.gone_at
-    after = folder.special_use, folder.guessed, folder.excluded, None, None
-    row.special_use, row.special_use_guessed, row.excluded, row.missing_since, row.gone_at = after
-    return before != after
-
-
-def _miss(row: Folder, run_started: datetime) -> None:
-    if row.missing_since is None:
-        row.missing_since = timezone.now()
-        findings.note(row, FindingKind.FOLDER_MISSING)
-    elif row.missing_since < run_started:
-        row.gone_at, row.emptied_at = timezone.now(), None
-        findings.end(row, *FindingKind)
-    row.save(update_fields=["missing_since", "gone_at", "emptied_at"])
-
-
-def record_counts(guard: Guard, folders: Iterable[Folder]) -> None:
-    """Of folders that were not opened: what the server counts, as of now.
-
-    Rows from a time when a folder was synced that is left out now stay, but do not count.
-    """
-    with guarded(guard):
-        upsert(list(folders), ["server_count", "as_of"])
-
-
-def adopt_uidvalidity(guard: Guard, folder: Folder, uidvalidity: int) -> None:
-    """From now on the ledger speaks of this UIDVALIDITY.
-
-    Rows from before the last value are forgotten, also those of an earlier time under this one: their UIDs
-    may mean other mails now. What is stored is found again by its id or header.
-    """
-    if folder.uidvalidity == uidvalidity:
-        return
-    with guarded(guard):
-        if folder.uidvalidity is not None:
-            findings.note_event(folder, FindingKind.UIDVALIDITY_CHANGED)
-        folder.entries.exclude(uidvalidity=folder.uidvalidity).delete()
-        folder.uidvalidity = uidvalidity
-        folder.uidnext = folder.highestmodseq = folder.server_count = folder.emptied_at = None
-        folder.save(update_fields=["uidvalidity", "uidnext", "highestmodseq", "server_count", "emptied_at"])
+from mail.sealer import Sealer, entry_place
 
 
 def live_counts(account: MailAccount) -> dict[UUID, int]:
@@ -227,7 +135,7 @@ def record_new(
         entries.append(entry)
     with guarded(guard):
         LedgerEntry.objects.bulk_create(entries, batch_size=ROWS_PER_STATEMENT)
-        _filter(_rows(folder).filter(uid__in=[mail.uid for mail in mails]), filters)
+        apply(filters, _rows(folder).filter(uid__in=[mail.uid for mail in mails]))
 
 
 def record_again(
@@ -246,73 +154,13 @@ def record_again(
             entry.attempts, entry.error_type, entry.reason = 0, "", ""
         fields = ["size", "internal_date", "object_id_index", "message", "state"]
         upsert(entries, [*fields, "attempts", "error_type", "reason"])
-        _filter(_rows(folder).filter(uid__in=list(by_uid)), filters)
+        apply(filters, _rows(folder).filter(uid__in=list(by_uid)))
 
 
 def apply_filters(guard: Guard, account: MailAccount, filters: Filters) -> None:
     """Exclude what the filters leave out, and admit what earlier ones left out."""
     with guarded(guard):
-        _filter(LedgerEntry.objects.filter(is_current(account)), filters)
-
-
-def _filter(rows, filters: Filters) -> None:
-    why = _why_excluded(filters)
-    for reason in FILTER_REASONS:
-        left_out = rows.filter(state=EntryState.EXCLUDED, reason=reason)
-        admitted = left_out.exclude(why[reason]) if reason in why else left_out
-        admitted.update(state=EntryState.PENDING, reason="")
-    unknown = Q(message=None) | Q(message__header_only=True)  # what was stored once is not left out
-    for reason, condition in why.items():
-        pending = rows.filter(condition, unknown, state=EntryState.PENDING)
-        pending.update(state=EntryState.EXCLUDED, reason=reason)
-
-
-def _why_excluded(filters: Filters) -> dict[str, Q]:
-    most = settings.MAILHELPER_MAX_MAIL_BYTES
-    limit = min(most, filters.max_mail_bytes or most)
-    why: dict[str, Q] = {}
-    if filters.since:
-        start = datetime.combine(filters.since, time.min, UTC)
-        why[SINCE] = Q(internal_date__isnull=False, internal_date__lt=start)
-    if filters.unread_before:
-        read = Q(flags__in=[flags for flags in range(2 ** len(SystemFlag)) if flags & SystemFlag.SEEN])
-        earlier = Q(internal_date__isnull=False, internal_date__lt=filters.unread_before)
-        why[UNREAD_ONLY] = read & earlier
-    why[ErrorType.OVER_LIMIT] = Q(size__isnull=False, size__gt=limit)
-    return why
-
-
-def record_look(
-    guard: Guard, folder: Folder, selected: Selected, over: FindingKind, whole: bool = False
-) -> None:
-    """The end of a look into a folder: from now on only what changes after it is of interest.
-
-    `over` is the finding that such a look ends.
-    """
-    now = timezone.now()
-    folder.server_count, folder.as_of = selected.exists, now
-    folder.uidnext, folder.highestmodseq = selected.uidnext, selected.highestmodseq
-    folder.emptied_at = None
-    if whole:
-        folder.looked_at = now
-    with guarded(guard):
-        folder.save(update_fields=_LOOK_FIELDS)
-        findings.end(folder, over)
-        if whole:  # unless another reset was asked for meanwhile
-            rows = Folder.objects.filter(pk=folder.pk, reset_asked_at=folder.reset_asked_at)
-            rows.update(reset_asked_at=None)
-
-
-_LOOK_FIELDS = ["server_count", "as_of", "uidnext", "highestmodseq", "emptied_at", "looked_at"]
-
-
-def doubt_emptiness(guard: Guard, folder: Folder, count: int) -> None:
-    """All mails of a folder are gone at once: nothing is believed before a later run sees the same."""
-    with guarded(guard):
-        if folder.emptied_at is None:
-            folder.emptied_at = timezone.now()
-            folder.save(update_fields=["emptied_at"])
-        findings.note(folder, FindingKind.FOLDER_EMPTIED, mails=count)
+        apply(filters, LedgerEntry.objects.filter(is_current(account)))
 
 
 def pending_order(account: MailAccount, folder_ids: Iterable[UUID]) -> PendingOrder:
@@ -412,12 +260,6 @@ def mark_stored(message_ids: dict[int, UUID], state: EntryState = EntryState.STO
         entry.error_type = ""
         entry.reason = entry.reason if state == EntryState.EXCLUDED else ""
     upsert(entries, ["state", "message", "error_type", "reason"])
-
-
-def ask_for_reset(folder: Folder) -> None:
-    """The next look at this folder looks up every mail anew; nothing is deleted."""
-    folder.reset_asked_at = timezone.now()
-    folder.save(update_fields=["reset_asked_at"])
 
 
 def release_quarantined(account: MailAccount, folder_id: UUID | None = None) -> int:

@@ -38,8 +38,10 @@ class Wire:
 
     def _converse(self, commands: list[Command], refused: dict[bytes, bytes]) -> Iterator[Answer]:
         early: list[Answer] = []
-        open_tags = {self._send(command, early) for command in commands}
+        tags = [self._imap._new_tag() for _ in commands]
+        self._imap.send(b"".join(self._line_of(*pair, early) for pair in zip(tags, commands, strict=True)))
         yield from early
+        open_tags = set(tags)
         while open_tags:
             answer = self._read()
             tag, _, words = answer[0].partition(b" ")
@@ -52,8 +54,8 @@ class Wire:
                 if words[:2].upper() != b"OK":
                     refused[tag] = words
 
-    def _send(self, command: Command, early: list[Answer]) -> bytes:
-        tag = self._imap._new_tag()
+    def _line_of(self, tag: bytes, command: Command, early: list[Answer]) -> bytes:
+        """What is to be sent; of a command with a literal the rest, when the server has asked for it."""
         line = tag + b" "
         for position, piece in enumerate(command):
             if position % 2 == 0:
@@ -64,8 +66,7 @@ class Wire:
                 self._imap.send(line + b"{%d}\r\n" % len(piece))
                 self._await_go_ahead(command, tag, early)
                 line = piece
-        self._imap.send(line + b"\r\n")
-        return tag
+        return line + b"\r\n"
 
     def _await_go_ahead(self, command: Command, tag: bytes, early: list[Answer]) -> None:
         while not (answer := self._read())[0].startswith(b"+"):

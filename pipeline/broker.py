@@ -8,7 +8,7 @@ from django.db import transaction
 
 from accounts.errors import UsageError
 from accounts.models import MailAccount, User
-from mail import ledger
+from mail import folders, ledger
 from mail.models import Folder
 from pipeline import jobs, queries, runner, runs, tasks
 from pipeline.models import AccountRun, PipelineJob, RunStatus, Trigger
@@ -103,7 +103,7 @@ class PipelineBroker:
         folder_id = _synced(account, folder)
         with transaction.atomic():
             runs.ask_for_another_look(account)
-            ledger.ask_for_reset(account.folders.get(pk=folder_id))
+            folders.ask_for_reset(account.folders.get(pk=folder_id))
 
     def retry_quarantined(
         self, account: MailAccount, folder: Folder | None = None, keys: Keys | None = None, **asked

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.errors import ErrorType, SyncError
-from mail import ledger
+from mail import folders, ledger
 from mail.fetch import Fetcher
 from mail.imap import ImapSession
 from mail.models import Folder
@@ -40,7 +40,7 @@ def take_stock(work: Work, fetcher: Fetcher) -> Folders:
             unopened += [row] if _counts(row, status) else []
         if fetches:
             fetchable[row.pk] = folder.raw_name, row
-    ledger.record_counts(work.guard, unopened)
+    folders.record_counts(work.guard, unopened)
     ledger.apply_filters(work.guard, work.account, work.filters)
     return fetchable
 
@@ -50,7 +50,7 @@ def _wanted(work: Work, session: ImapSession) -> Wanted:
     if not listed:
         raise SyncError(ErrorType.PROTOCOL_ERROR, missing="LIST")
     surveyed = survey(listed, work.filters, all_mail=session.gmail)
-    rows = ledger.record_survey(work.guard, work.sealer, surveyed, work.run.started_at)
+    rows = folders.record_survey(work.guard, work.sealer, surveyed, work.run.started_at)
     work.folders = len(surveyed)
     wanted = [(folder, rows[folder.raw_name]) for folder in surveyed if work.wants(rows[folder.raw_name])]
     if not wanted:

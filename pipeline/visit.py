@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from accounts.errors import ErrorType, SyncError
-from mail import findings, ledger, relink
+from mail import findings, folders, ledger, relink
 from mail.guard import chunks, guarded
 from mail.imap import ImapSession
 from mail.models import FindingKind, Folder
@@ -13,6 +13,7 @@ from mail.reconcile import adds_up, plan_folder, vanished_from
 from pipeline.work import Work
 
 LOOKS = 3  # at a folder that changes under our eyes
+FEW = 2  # so many mails may well be replaced by others between two syncs
 
 FlagsByUid = dict[int, Flags | None]
 
@@ -44,14 +45,14 @@ class Visit:
                 return False  # the whole look sees whether it is so
             if adds_up(self.live, plan, selected.exists):
                 self._apply(plan, changes.flags)
-                ledger.record_look(self.work.guard, self.row, selected, FindingKind.COUNTS_DIFFER)
+                folders.record_look(self.work.guard, self.row, selected, FindingKind.COUNTS_DIFFER)
                 return True
         with guarded(self.work.guard):
             findings.note(self.row, FindingKind.COUNTS_DIFFER, ours=self.live, server=selected.exists)
         return False
 
     def _replaces_all(self, plan: FolderPlan) -> bool:
-        return 0 < self.live == len(plan.gone)
+        return FEW < self.live == len(plan.gone)
 
     def _goes_on(self, selected: Selected) -> bool:
         """Whether the folder is the one that we know, with a MODSEQ that only rose, and not emptied."""
@@ -61,19 +62,16 @@ class Visit:
 
     def _plan(self, changes: Changes) -> FolderPlan | None:
         """None when the server has no short way to say which mails are gone."""
-        end = changes.selected.uidnext or float("inf")
         known = ledger.known_entries(self.row, changes.flags)
-        # What is at or over UIDNEXT came as we read, unless UIDNEXT is wrong.
-        flags = {uid: told for uid, told in changes.flags.items() if uid < end or uid in known}
         if changes.vanished is not None:
             gone = self._live_uids(lambda uid: uid in changes.vanished) if changes.vanished else []
-            return plan_folder(flags, known, gone, self._blind)
-        plan = plan_folder(flags, known, [], self._blind)
+            return plan_folder(changes.flags, known, gone, self._blind)
+        plan = plan_folder(changes.flags, known, [], self._blind)
         if adds_up(self.live, plan, changes.selected.exists):
             return plan
         if (there := self.session.uids()) is None:
             return None
-        return plan_folder(flags, known, self._live_uids(lambda uid: uid not in there), self._blind)
+        return plan_folder(changes.flags, known, self._live_uids(lambda uid: uid not in there), self._blind)
 
     def _live_uids(self, condition) -> list[int]:
         return [uid for uid in ledger.live_uids(self.row) if condition(uid)]
@@ -86,10 +84,10 @@ class Visit:
         """Compare all UIDs and flags with the ledger. False when the folder is empty beyond belief."""
         selected, told = self._survey()
         if self.live and selected.exists == 0 and not self._seen_empty_before():
-            ledger.doubt_emptiness(self.work.guard, self.row, self.live)
+            folders.doubt_emptiness(self.work.guard, self.row, self.live)
             return False
         self._note_modseq(selected)
-        ledger.adopt_uidvalidity(self.work.guard, self.row, selected.uidvalidity)
+        folders.adopt_uidvalidity(self.work.guard, self.row, selected.uidvalidity)
         known = ledger.known_entries(self.row)
         plan = plan_folder(told.flags, known, vanished_from(told, known), self._blind)
         if plan.new and self._replaces_all(plan):
@@ -101,7 +99,7 @@ class Visit:
         self._apply(plan, told.flags)
         if self.row.reset_asked_at:
             self._look_up_again([uid for uid in told.flags if uid in known], told.flags)
-        ledger.record_look(self.work.guard, self.row, selected, FindingKind.FOLDER_EMPTIED, whole=True)
+        folders.record_look(self.work.guard, self.row, selected, FindingKind.FOLDER_EMPTIED, whole=True)
         return True
 
     def _survey(self) -> tuple[Selected, FlagSurvey]:

@@ -105,3 +105,22 @@ def test_a_first_sync_of_mails_of_one_size_and_second_asks_for_no_header(metered
         one.box.server.append_many(one.box.login, "INBOX", [mail(f"{number:04}") for number in range(450)])
         assert one.sync().emails_fetched == 450
         assert not one.asked_for(b"HEADER")
+
+
+def test_a_mail_that_comes_while_changes_are_read_is_neither_lost_nor_a_surprise(
+    scripted, scripted_account, sync
+):
+    scripted.capabilities = b"IMAP4rev1 CONDSTORE"
+    scripted.append_many("", "INBOX", many(3))
+    sync(scripted_account)
+    scripted.append("", "INBOX", mail("one more"))
+    arrivals = [mail("and another")]
+
+    def arrive(session, tag, rest):
+        if b"CHANGEDSINCE" in rest and arrivals:
+            scripted.append("", "INBOX", arrivals.pop())
+        return False
+
+    scripted.scripts["FETCH"] = arrive
+    assert sync(scripted_account).emails_fetched == 2
+    assert not scripted_account.findings.exists()

@@ -140,14 +140,14 @@ def test_a_reset_that_is_asked_for_during_a_run_is_not_lost(scripted, scripted_a
 
 
 def test_a_reset_before_the_old_look_ends_stays_asked_for(scripted, scripted_account, sync, folder):
-    from mail import ledger
+    from mail import folders
 
     scripted.append("", "INBOX", mail("one"))
     sync(scripted_account)
     as_the_look_began = folder(scripted_account, "INBOX")
-    ledger.ask_for_reset(folder(scripted_account, "INBOX"))
+    folders.ask_for_reset(folder(scripted_account, "INBOX"))
     selected = type("Selected", (), {"exists": 1, "uidnext": 2, "highestmodseq": None})
-    ledger.record_look(lambda: None, as_the_look_began, selected, "folder_emptied", whole=True)
+    folders.record_look(lambda: None, as_the_look_began, selected, "folder_emptied", whole=True)
     assert folder(scripted_account, "INBOX").reset_asked_at is not None
 
 
