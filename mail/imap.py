@@ -33,6 +33,7 @@ from mail.wire import Answer, Refused, Wire
 
 CONNECT_SECONDS = 45  # nothing arrives meanwhile that would show the run alive, so less than its lease
 STEP_SECONDS = 60
+LIST_SECONDS = 600  # a server may have to open thousands of folders for their STATUS
 LOGOUT_SECONDS = 5
 SLOWEST_BYTES_PER_SECOND = 20_000
 ANSWER_BYTES = 64_000_000
@@ -105,7 +106,7 @@ class ImapSession:
 
     def _listed(self, answers: Iterator[Answer]) -> list[ListedFolder]:
         listed, statuses = [], {}
-        with self._step(STEP_SECONDS):
+        with self._step(LIST_SECONDS):
             for text in map(flat, answers):
                 self._qresync |= enables_qresync(text)
                 if folder := listed_folder(text):
@@ -120,7 +121,7 @@ class ImapSession:
         found = {}
         for names in chunks(tuple(name for name in raw_names if quotable(name)), COMMANDS_AT_ONCE):
             ask = [(b"STATUS ", name, f" ({self._status_items()})".encode()) for name in names]
-            with self._step(STEP_SECONDS):
+            with self._step(LIST_SECONDS):
                 answers = [folder_status(flat(answer)) for answer in self._wire.ask_all(ask)]
             found |= dict(filter(None, answers))
         return found

@@ -4,14 +4,13 @@ from accounts.errors import ErrorType, SyncError
 from mail import ledger, relink, store
 from mail.fetch import WINDOW_MAILS, Fetcher, batches, by_folder
 from mail.guard import chunks
+from mail.imap import HEADERS_AT_ONCE
 from mail.models import SystemFlag
 from mail.parcels import ParsedMail, PendingMail, Suspect
 from mail.parse import Unparseable, parse_message
 from pipeline.models import Phase
 from pipeline.stock import Folders
 from pipeline.work import Work
-
-HEADERS_AT_ONCE = 50
 
 
 def fetch_pending(work: Work, fetcher: Fetcher, folders: Folders) -> None:
