@@ -40,7 +40,7 @@ ANSWER_BYTES = 64_000_000
 FLAGS_BYTES = 1_000  # of one mail, with keywords and labels
 SURPLUS_MAILS = 1_000  # that may come while flags are read
 COMMANDS_AT_ONCE = 50
-HEADERS_AT_ONCE = 100
+HEADERS_AT_ONCE = 500
 MAX_HEADER = 65_536
 MOST_REFUSALS = 20  # of one folder's mails, before the folder itself is the trouble
 
