@@ -81,7 +81,10 @@ _BY_TYPE = {
         "Fetches failed in a row, so this account or its mail server rests and is tried now and then.",
         "Fetch this account alone to try at once.",
     ),
-    ErrorType.PAUSED: ("This account is paused.", "Fetch it alone, or end the pause."),
+    ErrorType.PAUSED: (
+        "This account is paused.",
+        "Fetch it alone, or end the pause: manage.py schedule … --resume.",
+    ),
     ErrorType.QUOTA: ("The mailbox is over its quota.", "Free some space at the provider."),
     ErrorType.DISK_FULL: (
         "This machine's disk is full.",
@@ -172,7 +175,7 @@ _FINDINGS = {
     ),
     "uidvalidity_changed": (
         "The server has numbered the mails of {folder} anew.",
-        "They were compared with the stored ones and linked again. Nothing has to be done.",
+        "Those that are known are linked again, the others fetched. Nothing has to be done.",
     ),
     "modseq_went_down": (
         "The server's count of changes in {folder} went back.",

@@ -11,7 +11,14 @@ from typing import TypeVar
 from accounts.errors import UsageError
 from accounts.models import MailAccount
 from mail.models import SystemFlag
-from mail.queries import MailOpener, StoredMail, current_folders, folder_names, stored_mails
+from mail.queries import (
+    MailOpener,
+    StoredMail,
+    current_folders,
+    folder_names,
+    mails_stored_only_here,
+    stored_mails,
+)
 
 # https://cr.yp.to/proto/maildir.html
 _MAILDIR_FLAGS = {
@@ -23,6 +30,7 @@ _MAILDIR_FLAGS = {
 }
 _UNSAFE = re.compile(r"[^\w .,()+@&=-]")
 MAX_NAME_BYTES = 120
+ONLY_HERE = "~stored only here"  # no folder's directory begins so
 Key = TypeVar("Key")
 
 
@@ -51,6 +59,7 @@ def export_account(
     mail_private_key: bytes,
     target: Path,
     exported: Callable[[ExportedFolder], None],
+    with_stored_only_here: bool = False,
 ) -> None:
     opener = MailOpener(mail_private_key, account_key)
     names = folder_names(account, account_key)
@@ -60,6 +69,10 @@ def export_account(
         directory = target / directories[folder.pk]
         count = _write_maildir(directory, stored_mails(folder, opener))
         exported(ExportedFolder(account.label, names[folder.pk], directory, count))
+    if with_stored_only_here:
+        directory = target / ONLY_HERE
+        count = _write_maildir(directory, mails_stored_only_here(account, opener))
+        exported(ExportedFolder(account.label, ONLY_HERE, directory, count))
 
 
 def safe_names(names: Mapping[Key, str]) -> dict[Key, str]:

@@ -25,6 +25,8 @@ from mail.parcels import (
 )
 from mail.sealer import Sealer, entry_place
 
+FEW_TWINS = 5
+
 
 def live_counts(account: MailAccount) -> dict[UUID, int]:
     """By folder: how many mails the ledger believes to be on the server."""
@@ -178,11 +180,15 @@ def pending_order(account: MailAccount, folder_ids: Iterable[UUID]) -> PendingOr
 
 
 def shared_sizes_and_dates(account: MailAccount) -> set[tuple[int, datetime]]:
-    """What mails of several folders have in common, where the server has no id: one may lie twice."""
+    """What mails have in common of which one may lie twice, where the server has no id for them.
+
+    Many of one size and second in one folder are others: the folder was filled at once.
+    """
     rows = LedgerEntry.objects.filter(is_current(account), state__in=[EntryState.PENDING, EntryState.STORED])
     rows = rows.filter(object_id_index=None)
     pairs = rows.exclude(size=None).exclude(internal_date=None).values("size", "internal_date")
-    shared = pairs.annotate(folders=Count("folder", distinct=True)).filter(folders__gt=1)
+    counted = pairs.annotate(folders=Count("folder", distinct=True), mails=Count("pk"))
+    shared = counted.filter(Q(folders__gt=1) | Q(mails__range=(2, FEW_TWINS)))
     return set(shared.values_list("size", "internal_date"))
 
 

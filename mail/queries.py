@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 import zstandard
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, Sum
 
 from accounts import vault
 from accounts.models import MailAccount
@@ -131,9 +131,10 @@ def pending_size(account: MailAccount) -> tuple[int, int]:
 
 
 def folder_names(account: MailAccount, account_key: bytes) -> dict[UUID, str]:
+    """Also of folders that are gone from the server."""
     return {
         folder.pk: display_name(vault.unseal(account_key, folder.sealed_name, *place(folder, "sealed_name")))
-        for folder in current_folders(account)
+        for folder in account.folders.all()
     }
 
 
@@ -192,6 +193,19 @@ def unpack_envelope(packed: bytes) -> Envelope:
     fields["date"] = datetime.fromisoformat(fields["date"]) if fields["date"] else None
     fields["attachments"] = tuple(fields["attachments"])
     return Envelope(**fields)
+
+
+def stored_only_here(account: MailAccount):
+    """Whole mails that no synced folder of the server has now: gone from it, or in folders left out."""
+    current = LedgerEntry.objects.filter(is_current(account), state=EntryState.STORED)
+    return account.messages.filter(header_only=False).exclude(Exists(current.filter(message=OuterRef("pk"))))
+
+
+def mails_stored_only_here(account: MailAccount, opener: MailOpener) -> Iterator[StoredMail]:
+    """One mail in memory at a time; their flags went with their folders."""
+    messages = stored_only_here(account).select_related("body", "content_key").order_by("internal_date", "pk")
+    for number, message in enumerate(messages.iterator(chunk_size=20), 1):
+        yield StoredMail(number, opener.raw(message), frozenset(), (), (), message.internal_date)
 
 
 def stored_mails(folder: Folder, opener: MailOpener) -> Iterator[StoredMail]:

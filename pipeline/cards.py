@@ -8,7 +8,8 @@ from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.advice import NO_WORKER, Advice, finding, unexplained
+from accounts.advice import NO_WORKER, Advice, advise, finding, unexplained
+from accounts.errors import ErrorType
 from accounts.models import MailAccount
 from mail import findings
 from mail.queries import AccountFigures, account_figures
@@ -60,6 +61,8 @@ class Card:
     @property
     def state(self) -> str:
         """What the badge shows, as a key of WORDS."""
+        if not self.account.enabled and not (self.run and self.run.active):
+            return "pausing"
         if self.run is None:
             return "new"
         if self.run.retrying:
@@ -76,6 +79,8 @@ class Card:
 
     @property
     def word(self) -> str:
+        if not self.account.enabled:
+            return WORDS[self.state]
         return WORDS_FOR_SKIPPED.get(self.run.error_type if self.run else "", WORDS[self.state])
 
     @property
@@ -88,6 +93,8 @@ class Card:
             return self.findings[0]
         if self.state == "retrying":
             return Advice(self.run.error, f"It is tried again in {self.run.seconds_to_go} s.")
+        if not self.account.enabled:
+            return advise(ErrorType.PAUSED)
         told = self.state in (*NEEDS_A_PERSON, "pausing")
         return Advice(self.run.error, self.run.next_step) if told else None
 

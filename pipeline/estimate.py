@@ -7,10 +7,10 @@ from mail.queries import pending_size
 from pipeline.models import AccountRun, Phase
 
 # What a home connection and a provider manage; an account's own runs soon say better.
-SECONDS_PER_MAIL = 0.01
+SECONDS_PER_MAIL = 0.002
 SECONDS_PER_BYTE = 1 / 2_000_000
 RUNS = 5
-LEAST_SECONDS = 0.5  # a shorter run says little
+LEAST_SECONDS = 0.2  # a shorter run says little
 WORK = (Phase.FETCH, Phase.PARSE, Phase.SAVE)
 
 

@@ -57,6 +57,23 @@ def _fetch_within_limits(work: Work, fetcher: Fetcher, folders: Folders) -> None
 
 def _take_batch(work: Work, fetcher: Fetcher, folders: Folders, batch: list[PendingMail]) -> int:
     """Returns how many mails were asked for."""
+    batch, twins = _without_twins(work, batch)
+    asked = _take_different(work, fetcher, folders, batch)
+    return asked + (_take_batch(work, fetcher, folders, twins) if twins else 0)
+
+
+def _without_twins(work: Work, batch: list[PendingMail]) -> tuple[list[PendingMail], list[PendingMail]]:
+    """Mails that may be one another's copies are taken one after the other."""
+    seen, different, twins = set(), [], []
+    for mail in batch:
+        same = mail.object_id_index or (mail.size, mail.internal_date)
+        may_be_a_copy = mail.object_id_index or same in work.shared
+        (twins if may_be_a_copy and same in seen else different).append(mail)
+        seen.add(same)
+    return different, twins
+
+
+def _take_different(work: Work, fetcher: Fetcher, folders: Folders, batch: list[PendingMail]) -> int:
     raw_name, folder = folders[batch[0].folder_id]
     try:
         with work.phase(Phase.FETCH):

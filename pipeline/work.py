@@ -179,8 +179,9 @@ class Work:
         """By what this run took so far, or else by what earlier ones took."""
         if self._expected is None:
             return None
-        spent = sum(self.phase_seconds[phase] for phase in WORK)
-        so_far = pace([(self.mails, self.byte_count, spent)]) if self.mails else None
+        spent = sum(self.phase_seconds[phase] - self.run.phase_seconds.get(phase, 0) for phase in WORK)
+        fetched = self.mails - self.mails_before, self.byte_count - self.run.bytes_done, spent
+        so_far = pace([fetched]) if self.progressed else None
         mails, size = self._expected[0] - self.mails, self._expected[1] - self.byte_count
         return expected_seconds(max(0, mails), max(0, size), so_far or self._pace)
 

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from datetime import date
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.actions import Filters
 from accounts.errors import UsageError
 
 MEGABYTE = 1_000_000
+MAX_PATTERN = 255
 _PATTERN = "{} folders whose name is like P, as Projekte/* (* any text, ? one letter); repeatable"
 
 
@@ -31,7 +33,7 @@ def changed(filters: Filters, options: dict) -> Filters:
     for name in ("include", "exclude"):
         if options[name]:
             filters = replace(filters, **{name: _patterns(options[name])})
-    if options["since"]:
+    if options["since"] is not None:
         filters = replace(filters, since=_day(options["since"]))
     if options["unread_only"]:
         filters = replace(filters, unread_before=timezone.now())
@@ -43,17 +45,25 @@ def changed(filters: Filters, options: dict) -> Filters:
 def _patterns(patterns: list[str]) -> tuple[str, ...]:
     if not all(pattern.strip() for pattern in patterns):
         raise UsageError("A pattern must not be empty.")
+    if not all(pattern.isprintable() and len(pattern) <= MAX_PATTERN for pattern in patterns):
+        raise UsageError(f"A pattern has at most {MAX_PATTERN} characters, none of them a control character.")
     return tuple(patterns)
 
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"{text!r} is not a day, such as 2024-01-31.") from error
+    if day > timezone.now().date():
+        raise UsageError(f"{text} is yet to come, so that no mail would be fetched before it.")
+    return day
 
 
 def _bytes(megabytes: float) -> int:
-    if not 0 < megabytes <= 1_000_000:
-        raise UsageError("--max-mail-mb is more than 0 and at most 1000000.")
+    most = settings.MAILHELPER_MAX_MAIL_BYTES
+    if not 1 <= megabytes * MEGABYTE <= most:
+        raise UsageError(
+            f"--max-mail-mb is more than 0 and at most {most / MEGABYTE:g}, the limit of this installation."
+        )
     return round(megabytes * MEGABYTE)

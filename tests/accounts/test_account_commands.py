@@ -525,7 +525,7 @@ def test_filters_are_shown_changed_one_by_one_and_cleared(anna, secrets):
     kept = filters_of_gmx(anna)
     assert (kept.include, str(kept.since), kept.max_mail_bytes) == (("Work/*",), "2024-01-31", 2_500_000)
     out, _ = run(*gmx, "--clear")
-    assert out.startswith("No filter: all mail is fetched")
+    assert out.startswith("No filter: all mail up to 25 MB is fetched")
     assert filters_of_gmx(anna) == actions.Filters()
 
 
@@ -544,6 +544,11 @@ def test_replaced_settings_keep_the_filters(anna, secrets):
 @pytest.mark.parametrize(
     ("option", "words"),
     [
+        ("--since=2999-01-01", "yet to come"),
+        ("--since=", "is not a day"),
+        ("--max-mail-mb=30", "at most 25, the limit of this installation"),
+        ("--max-mail-mb=1e-9", "more than 0"),
+        ("--include=a\x1b[31mb", "control character"),
         ("--since=yesterday", "'yesterday' is not a day, such as 2024-01-31"),
         ("--max-mail-mb=0", "more than 0"),
         ("--max-mail-mb=-3", "more than 0"),

@@ -239,7 +239,7 @@ def test_a_run_that_cannot_be_ended_puts_no_words_into_the_log(
 def test_a_run_taken_over_counts_what_was_stored_before(anna, mailbox, account, keys, monkeypatch):
     monkeypatch.setattr("mail.fetch.BATCH_MAILS", 2)
     for number in range(4):
-        mailbox.append(mail(str(number)))
+        mailbox.append(mail("x" * number))  # of different sizes, so that none may be another's copy
     job_id = broker.enqueue_fetch_job(anna.user, account, keys=keys)
     run = run_of(job_id)
     from mail import store

@@ -327,11 +327,11 @@ def test_what_was_left_out_and_what_was_found_stand_in_the_ledger(house, mailbox
     mailbox.server.expunge(mailbox.login, "Work", [1])
     mailbox.server.set_uidvalidity(mailbox.login, "INBOX", 77)
     out = house.manage("sync_all")
-    assert "GMX: All mails of a folder (1) are gone from the server at once." in out
+    assert "GMX: All mails of the folder Work (1) are gone from the server at once." in out
     out = house.manage("ledger")
     assert "INBOX  (1 too large)" in out
     assert "All mails of the folder Work (1) are gone from the server at once." in out
-    assert "was: The server has numbered the mails of the folder INBOX anew." in out
+    assert "(over) The server has numbered the mails of the folder INBOX anew." in out
     [account] = house.json("ledger")["accounts"]
     assert [folder["excluded_by"] for folder in account["folders"]] == [{"over_limit": 1}, {}]
     assert {found["kind"]: found["over"] for found in account["findings"]} == {
@@ -339,3 +339,25 @@ def test_what_was_left_out_and_what_was_found_stand_in_the_ledger(house, mailbox
         "uidvalidity_changed": True,
     }
     assert uid == 2
+
+
+def test_an_export_says_what_it_leaves_out_and_takes_it_if_asked(house, mailbox, tmp_path):
+    for name in ("kept", "deleted"):
+        mailbox.append(mail(name))
+    house.add_account(mailbox, "--background")
+    house.manage("sync_all")
+    mailbox.server.expunge(mailbox.login, "INBOX", [2])
+    house.manage("sync_all")
+    out = house.manage("export_mail", "anna@example.org", str(tmp_path / "current"))
+    assert "GMX: 1 mails stored only here are left out; --all takes them too." in out
+    house.manage("export_mail", "anna@example.org", str(tmp_path / "all"), "--all")
+    [copy] = (tmp_path / "all" / "GMX" / "~stored only here" / "cur").iterdir()
+    assert copy.read_bytes() == mail("deleted")
+
+
+def test_a_paused_account_is_synced_when_it_is_named(house, mailbox):
+    mailbox.append(mail("one"))
+    house.add_account(mailbox, "--background")
+    house.manage("schedule", "anna@example.org", "--name", "GMX", "--pause")
+    house.manage("sync_all", status=1)
+    assert house.json("sync_all", "--account", "gmx")["accounts"][0]["emails_fetched"] == 1

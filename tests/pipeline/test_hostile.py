@@ -415,3 +415,27 @@ def test_a_folder_is_meant_exactly_or_alone(scripted, scripted_account, sync, an
     key = actions.account_key(scripted_account, anna.user_key)
     found = {name: folder_named(scripted_account, key, name) for name in ("work", "WORK", "home")}
     assert found["work"] and found["home"] and found["WORK"] is None
+
+
+def test_copies_in_one_folder_are_fetched_once(scripted, scripted_account, sync):
+    scripted.append("", "INBOX", mail("same"), date=NEW_YEAR)
+    for _ in range(2):
+        scripted.append("", "INBOX", mail("same"), date=NEW_YEAR)
+    run = sync(scripted_account)
+    assert (run.emails_fetched, run.emails_linked) == (1, 2)
+    assert figures(scripted_account) == {"on_server": 3, "stored": 3}
+
+
+def test_a_mail_that_a_bug_misread_is_not_linked_by_its_id(scripted, scripted_account, sync, monkeypatch):
+    def broken(raw):
+        raise TypeError
+
+    scripted.capabilities = b"IMAP4rev1 OBJECTID"
+    scripted.append("", "INBOX", mail("one"))
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.intake.parse_message", broken)
+        sync(scripted_account)
+    scripted.create("", "Other")
+    scripted.copy("", "INBOX", [1], "Other")
+    sync(scripted_account)
+    assert Message.objects.get().parsed

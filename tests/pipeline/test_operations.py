@@ -200,7 +200,7 @@ def test_stock_is_taken_and_nothing_fetched_for_an_estimate(scripted, scripted_a
     told = estimate.estimate(scripted_account)
     size = sum(len(raw) for raw in many(30))
     assert (told.mails, told.bytes) == (30, size)
-    assert told.seconds == pytest.approx(30 * 0.01 + size / 2_000_000)
+    assert told.seconds == pytest.approx(30 * 0.002 + size / 2_000_000)
     sync(scripted_account)
     assert estimate.estimate(scripted_account) == estimate.Estimate(0, 0, 0)
 
@@ -208,7 +208,7 @@ def test_stock_is_taken_and_nothing_fetched_for_an_estimate(scripted, scripted_a
 def test_an_estimate_learns_from_the_runs_before(scripted, scripted_account, sync):
     scripted.append_many("", "INBOX", many(3))
     sync(scripted_account)
-    AccountRun.objects.update(emails_fetched=100, bytes_done=2_000_000, phase_seconds={"fetch": 3, "save": 1})
+    AccountRun.objects.update(emails_fetched=500, bytes_done=2_000_000, phase_seconds={"fetch": 3, "save": 1})
     assert estimate.pace_of(scripted_account) == pytest.approx(2)
 
 
@@ -217,9 +217,9 @@ def test_an_estimate_learns_from_the_runs_before(scripted, scripted_account, syn
     [
         ([], None),
         ([(1, 1, 0.1)], None),
-        ([(100, 0, 1)], 1),
-        ([(100, 0, 2), (1, 1, 0.1)], 2),
-        ([(0, 2_000_000, 1), (100, 0, 2)], 1.5),
+        ([(500, 0, 1)], 1),
+        ([(500, 0, 2), (1, 1, 0.1)], 2),
+        ([(0, 2_000_000, 1), (500, 0, 2)], 1.5),
     ],
 )
 def test_the_pace_is_what_runs_took_in_terms_of_the_model(told, pace):

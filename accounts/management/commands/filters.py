@@ -1,3 +1,5 @@
+from django.conf import settings
+
 from accounts import actions
 from accounts.actions import Filters
 from accounts.management import filter_options
@@ -42,4 +44,5 @@ def _lines(filters: Filters) -> list[str]:
         "header alone of mails over": f"{megabytes:g} MB" if megabytes else "",
     }
     lines = [f"{what}: {value}" for what, value in told.items() if value]
-    return lines or ["No filter: all mail is fetched, but trash and junk."]
+    most = settings.MAILHELPER_MAX_MAIL_BYTES / filter_options.MEGABYTE
+    return lines or [f"No filter: all mail up to {most:g} MB is fetched, but trash and junk."]

@@ -3,6 +3,7 @@ from pathlib import Path
 from accounts import actions
 from accounts.management.doors import Door, account_named, person, unlock
 from mail.export import export_account, prepare_directory, safe_names
+from mail.queries import stored_only_here
 
 
 class Command(Door):
@@ -15,6 +16,11 @@ class Command(Door):
         parser.add_argument("email")
         parser.add_argument("dir", type=Path)
         parser.add_argument("--account", metavar="NAME")
+        parser.add_argument(
+            "--all",
+            action="store_true",
+            help="also mail that is stored only here: gone from the server, or in folders that are left out",
+        )
 
     def handle(self, email, dir, account, **options):
         user = person(email)
@@ -25,8 +31,11 @@ class Command(Door):
         directories = safe_names({one.pk: one.label for one in accounts})
         for one in accounts:
             key = actions.account_key(one, user_key)
-            export_account(one, key, private_key, dir / directories[one.pk], self._say)
-        self.stdout.write(f"Everything is in {dir}, readable by you alone.")
+            export_account(one, key, private_key, dir / directories[one.pk], self._say, options["all"])
+            left = 0 if options["all"] else stored_only_here(one).count()
+            if left:
+                self.say(f"{one.label}: {left} mails stored only here are left out; --all takes them too.")
+        self.stdout.write(f"It is all in {dir}, readable by you alone.")
 
     def _say(self, folder):
         into = "" if folder.directory.name == folder.name else f"  (in {folder.directory.name})"

@@ -61,9 +61,9 @@ class Command(Door):
         if not report["folders"]:
             self.stdout.write("  not synced yet")
         for told in report["findings"]:
-            mark = "was: " if told["over"] else ""
             when = f"{told['found_at']:%Y-%m-%d %H:%M}"
-            self.stdout.write(f"  {when} {mark}{told['sentence']} {told['next_step']}")
+            said = f"(over) {told['sentence']}" if told["over"] else f"{told['sentence']} {told['next_step']}"
+            self.stdout.write(f"  {when} {said}")
 
 
 def _report(account, user_key):

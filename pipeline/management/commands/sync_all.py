@@ -11,7 +11,7 @@ from accounts.errors import SyncError, UsageError
 from accounts.management.doors import INTERRUPTED, PASSWORD, Door, ask_secret, person
 from accounts.models import GrantPurpose, MailAccount
 from mail import findings
-from mail.queries import folder_named
+from mail.queries import folder_named, folder_names
 from pipeline import foreground
 from pipeline.broker import MAX_LIMIT, PipelineBroker
 from pipeline.console import Bars, Lines, duration, megabytes
@@ -63,7 +63,7 @@ class Command(Door):
         for account in accounts:
             by_user.setdefault(account.user, []).append(account)
         reports = self._sync(by_user, keys, folder, options) if by_user else []
-        self._answer(reports, accounts, options)
+        self._answer(reports, accounts, keys, options)
 
     def _prepare(self, accounts, folder, options):
         for account in accounts:
@@ -122,7 +122,7 @@ class Command(Door):
             return Bars(Console())
         return Lines(self.say)
 
-    def _answer(self, reports, accounts, options):
+    def _answer(self, reports, accounts, keys, options):
         runs = [(report, run) for report in reports for run in report.runs]
         good = sum(run.status == RunStatus.SUCCESS for _, run in runs)
         status = JobStatus.SUCCESS if runs and good == len(runs) else JobStatus.PARTIAL_FAILURE
@@ -131,7 +131,7 @@ class Command(Door):
             left = {account.pk: estimate(account) for account in accounts}
             self.stdout.write(json.dumps(_json(status, reports, runs, left), default=str))
         elif runs:
-            self._explain([run for _, run in runs], accounts)
+            self._explain([run for _, run in runs], accounts, keys, options)
             done = "looked at" if options["estimate"] else "synced"
             self.stdout.write(f"{good} of {len(runs)} accounts {done}.")
         else:
@@ -140,20 +140,31 @@ class Command(Door):
         if status != JobStatus.SUCCESS:
             raise SystemExit(1)
 
-    def _explain(self, runs, accounts):
+    def _explain(self, runs, accounts, keys, options):
         """What each failure asks for, and what a limit left for the next sync."""
         for run in runs:
             if run.next_step:
                 self.stdout.write(f"{run.name}: {run.error} {run.next_step}")
         for account in accounts:
+            names = _folder_names(account, keys)
             for row in findings.doubts(account):
-                told = finding(row.kind, row.facts)
+                told = finding(row.kind, row.facts, names.get(row.folder_id, ""))
                 self.stdout.write(f"{account.label}: {told.sentence} {told.next_step}")
             left = estimate(account)
+            if options["estimate"] and not left.mails:
+                self.stdout.write(f"{account.label}: nothing is to be fetched.")
             if left.mails:
                 size, time = megabytes(left.bytes), duration(left.seconds)
                 to_fetch = f"{left.mails} mails are still to fetch. That is {size}, about {time}."
                 self.stdout.write(f"{account.label}: {to_fetch}")
+
+
+def _folder_names(account, keys):
+    try:
+        key = keys.get(account.pk) or grants.open_account_key(account, grant_id=None)
+    except SyncError:
+        return {}  # no key: the folders have no names
+    return folder_names(account, key)
 
 
 def _check(options):
@@ -181,14 +192,10 @@ def _folder(accounts, keys, name):
 
 
 def _accounts(email, label):
-    accounts = (
-        MailAccount.objects.filter(enabled=True).select_related("user__vault").order_by("user_id", "label")
-    )
+    accounts = MailAccount.objects.select_related("user__vault").order_by("user_id", "label")
     if email:
         accounts = accounts.filter(user=person(email))
-    if label:
-        accounts = accounts.filter(label__iexact=label)
-    return list(accounts)
+    return list(accounts.filter(label__iexact=label) if label else accounts.filter(enabled=True))
 
 
 def _keys(accounts, email):
