@@ -101,6 +101,8 @@ def test_a_mail_at_whose_size_the_server_breaks_off_is_fetched_all_the_same(thre
 
 
 def test_flags_that_are_refused_at_the_end_leave_what_was_told(three, scripted_account, sync):
+    three.capabilities = b"IMAP4rev1 CONDSTORE"
+
     def script(session, tag, rest):
         if b"(FLAGS" not in rest:
             return False
@@ -392,6 +394,14 @@ def test_keywords_are_forgotten_with_the_session(three, scripted_account, sync):
 
 
 # Wishes
+
+
+def test_an_estimate_asks_for_no_header_either(scripted, scripted_account, sync):
+    scripted.append("", "INBOX", mail("big"), size=90_000_000)
+    sync(scripted_account, max_mails=0)
+    assert not any(b"HEADER" in command for command in scripted.commands)
+    sync(scripted_account)
+    assert any(b"HEADER" in command for command in scripted.commands)
 
 
 def test_an_estimate_is_no_first_import(three, scripted_account, sync):
