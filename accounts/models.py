@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models, transaction
@@ -26,7 +27,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person. Passwords change only together with the vault (accounts.actions)."""
 
     email = models.EmailField(unique=True)
-    language = models.CharField(max_length=8, default="en")
+    language = models.CharField(max_length=8, choices=settings.LANGUAGES, default="en")
     time_zone = models.CharField(max_length=64, default="UTC")
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
@@ -89,6 +90,15 @@ class WorkerKey(models.Model):
         ]
 
 
+class WorkerSecret(models.Model):
+    """A secret that workers use by themselves, such as where a person's alerts go."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    worker_key = models.ForeignKey(WorkerKey, on_delete=models.CASCADE)
+    sealed_value = BytesField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+
 class Security(models.TextChoices):
     TLS = "tls"
     STARTTLS = "starttls"
@@ -140,6 +150,14 @@ class GrantPurpose(models.TextChoices):
     BACKGROUND = "background"
 
 
+class GrantEnd(models.TextChoices):
+    REVOKED = "revoked"  # by its owner
+    EXPIRED = "expired"
+    REPLACED = "replaced"
+    ROTATED = "rotated"  # the worker key it was sealed to is gone
+    USED = "used"  # its job is over
+
+
 class KeyGrant(models.Model):
     """One account's key, sealed to the workers' key, for a purpose and a time."""
 
@@ -151,6 +169,7 @@ class KeyGrant(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=12, choices=GrantEnd.choices, blank=True)
     last_used_at = models.DateTimeField(null=True)
 
     class Meta:

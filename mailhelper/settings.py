@@ -151,6 +151,8 @@ CONTENT_SECURITY_POLICY = {
 }
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "mailhelper" / "locale"]
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

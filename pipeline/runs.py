@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from accounts import grants
 from accounts.errors import ErrorType, MailhelperError
-from accounts.models import GrantPurpose, KeyGrant, MailAccount
+from accounts.models import GrantEnd, GrantPurpose, KeyGrant, MailAccount
 from pipeline import gate, jobs
 from pipeline.models import JOB_OPEN, RUN_ACTIVE, AccountRun, JobEvent, JobRun, PipelineJob, RunStatus
 from pipeline.states import RUN_ARROWS
@@ -357,7 +357,7 @@ def _end(arrow: str, rows, **facts) -> None:
     """Along an arrow that ends a run: its job grant ends, and its jobs if they waited for nothing else."""
     run_id, grant_id = rows.values_list("pk", "grant_id").get()
     _take(arrow, rows, ended_at=timezone.now(), reason=facts.get("error_type", ""), **_LET_GO, **facts)
-    grants.revoke(KeyGrant.objects.filter(pk=grant_id, purpose=GrantPurpose.JOB))
+    grants.revoke(KeyGrant.objects.filter(pk=grant_id, purpose=GrantPurpose.JOB), GrantEnd.USED)
     for job_id in _jobs_of(run_id):
         jobs.close(job_id)
 

@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from django.core.management import CommandError, call_command
 
-from accounts import actions, grants, vault
+from accounts import actions, grants, rotation, vault, worker_key
 from accounts.errors import ErrorType, SealBroken, SyncError, UsageError
 from accounts.keyfile import read_or_make
 from accounts.models import GrantPurpose, KeyGrant, WorkerKey
@@ -100,7 +100,7 @@ def test_a_grant_holds_no_readable_key(gmx, give, key_of):
 
 
 def test_giving_a_grant_needs_no_private_key(gmx, give, key_file, key_of):
-    grants.current_worker_key()
+    worker_key.current()
     private = key_file.read_bytes()
     key_file.unlink()
     give(gmx)
@@ -218,13 +218,13 @@ def test_the_worker_key_can_come_from_the_environment(gmx, give, key_of, setting
 def test_rotation_moves_running_grants_and_destroys_the_old_key(gmx, work, give, key_of, key_file, noon):
     running, job, gone = give(gmx), give(work, GrantPurpose.JOB), give(work)
     grants.revoke(KeyGrant.objects.filter(pk=gone.pk))
-    old_text, old = key_file.read_bytes(), grants.worker_key_pair()
-    assert grants.rotate_worker_key() == 2
+    old_text, old = key_file.read_bytes(), worker_key.key_pair()
+    assert rotation.rotate_worker_key() == 2
     assert key_file.read_bytes() != old_text
     assert grants.open_account_key(gmx, None) == key_of(gmx)
     assert grants.open_account_key(work, job.pk) == key_of(work)
     assert WorkerKey.objects.get(public_key=old.public).retired_at == NOON
-    assert grants.current_worker_key().public_key == grants.worker_key_pair().public
+    assert worker_key.current().public_key == worker_key.key_pair().public
     for row in KeyGrant.objects.all():
         with pytest.raises(SealBroken):
             grants._open(row, old.private)
@@ -238,7 +238,7 @@ def test_rotation_ends_what_had_expired_or_was_sealed_to_another_key(gmx, work, 
     foreign = give(work)
     stranger = WorkerKey.objects.create(public_key=vault.new_key_pair().public, retired_at=NOON)
     KeyGrant.objects.filter(pk=foreign.pk).update(worker_key=stranger)
-    assert grants.rotate_worker_key() == 0
+    assert rotation.rotate_worker_key() == 0
     for row in (expired, foreign):
         row.refresh_from_db()
         assert (row.revoked_at, row.sealed_key) == (NOON + timedelta(days=91), b"")
@@ -247,10 +247,10 @@ def test_rotation_ends_what_had_expired_or_was_sealed_to_another_key(gmx, work, 
 def test_a_grant_from_a_backup_opens_nothing_after_rotation(gmx, give):
     given = give(gmx)
     backup = KeyGrant.objects.filter(pk=given.pk).values("worker_key_id", "sealed_key", "revoked_at").get()
-    grants.rotate_worker_key()
+    rotation.rotate_worker_key()
     KeyGrant.objects.filter(pk=given.pk).update(**backup)
     assert_no_key(gmx, given.pk)
-    KeyGrant.objects.filter(pk=given.pk).update(worker_key=grants.current_worker_key())
+    KeyGrant.objects.filter(pk=given.pk).update(worker_key=worker_key.current())
     assert_no_key(gmx, given.pk)
 
 
@@ -258,7 +258,7 @@ def test_a_broken_grant_does_not_stop_rotation(gmx, work, give, key_of):
     broken = give(gmx)
     give(work)
     KeyGrant.objects.filter(pk=broken.pk).update(sealed_key=b"broken")
-    assert grants.rotate_worker_key() == 1
+    assert rotation.rotate_worker_key() == 1
     broken.refresh_from_db()
     assert (broken.revoked_at is None, broken.sealed_key) == (False, b"")
     assert grants.open_account_key(work, None) == key_of(work)
@@ -266,7 +266,7 @@ def test_a_broken_grant_does_not_stop_rotation(gmx, work, give, key_of):
 
 def test_rotating_twice_works(gmx, give, key_of):
     give(gmx)
-    assert [grants.rotate_worker_key(), grants.rotate_worker_key()] == [1, 1]
+    assert [rotation.rotate_worker_key(), rotation.rotate_worker_key()] == [1, 1]
     assert grants.open_account_key(gmx, None) == key_of(gmx)
 
 
@@ -292,7 +292,7 @@ def test_garbage_in_the_key_file_is_said_clearly_and_left_alone(gmx, give, key_f
     key_file.write_bytes(text)
     before = all_rows()
     with pytest.raises(UsageError, match="is not a worker key"):
-        grants.rotate_worker_key()
+        rotation.rotate_worker_key()
     assert assert_no_key(gmx) == {"reason": "worker_key"}
     assert (all_rows(), key_file.read_bytes()) == (before, text)
 
@@ -301,7 +301,7 @@ def test_a_new_key_in_the_environment_takes_over_and_old_grants_end(gmx, give, s
     give(gmx)
     settings.MAILHELPER_WORKER_KEY = base64.b64encode(vault.new_key_pair().private).decode()
     assert assert_no_key(gmx) == {"reason": "worker_key"}
-    assert grants.rotate_worker_key() == 0
+    assert rotation.rotate_worker_key() == 0
     give(gmx)
     assert grants.open_account_key(gmx, None) == key_of(gmx)
 
@@ -312,7 +312,7 @@ def test_a_lost_key_file_is_never_replaced_in_silence(gmx, give, key_file, key_o
     give(gmx)  # a web host gives grants without a private key
     assert assert_no_key(gmx) == {"reason": "worker_key"}
     assert not key_file.exists()
-    assert grants.rotate_worker_key() == 0
+    assert rotation.rotate_worker_key() == 0
     give(gmx)
     assert grants.open_account_key(gmx, None) == key_of(gmx)
 
@@ -328,15 +328,15 @@ def test_a_grants_sealed_key_is_destroyed_when_its_time_is_over(gmx, give):
 def test_garbage_in_the_environments_key_is_said_clearly(settings):
     settings.MAILHELPER_WORKER_KEY = "no key"
     with pytest.raises(UsageError, match="MAILHELPER_WORKER_KEY"):
-        grants.worker_key_pair()
+        worker_key.key_pair()
 
 
 def test_key_files_are_for_their_owner_alone(key_file):
     previous = os.umask(0)
     try:
-        grants.current_worker_key()
+        worker_key.current()
         modes = [mode_of(key_file), mode_of(key_file.parent)]
-        grants.rotate_worker_key()
+        rotation.rotate_worker_key()
         modes.append(mode_of(key_file))
     finally:
         os.umask(previous)
@@ -382,6 +382,6 @@ def test_a_rotation_that_cannot_be_recorded_keeps_the_old_key(gmx, give, key_of,
 
     monkeypatch.setattr(WorkerKey.objects, "create", broken)
     with pytest.raises(OSError):
-        grants.rotate_worker_key()
+        rotation.rotate_worker_key()
     assert key_file.read_bytes() == before and list(key_file.parent.iterdir()) == [key_file]
     assert grants.open_account_key(gmx, None) == key_of(gmx)

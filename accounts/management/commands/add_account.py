@@ -2,7 +2,7 @@ from pathlib import Path
 
 from django.db import transaction
 
-from accounts import actions, advice, grants
+from accounts import actions, advice, grants, worker_key
 from accounts.errors import UsageError
 from accounts.management import filter_options
 from accounts.management.doors import IMAP_PASSWORD, Door, account_named, ask_secret, person, unlock
@@ -58,7 +58,7 @@ class Command(Door):
             if options["background"]:
                 grants.grant(account, actions.account_key(account, user_key), GrantPurpose.BACKGROUND)
                 self.stdout.write("Background sync is allowed for 90 days.")
-        if options["background"] and not grants.this_machine_opens_grants():
+        if options["background"] and not worker_key.is_on_this_machine():
             self.stderr.write(self.style.WARNING(advice.OTHER_WORKER_KEY))
 
 

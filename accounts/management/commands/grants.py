@@ -1,6 +1,6 @@
 import json
 
-from accounts import actions, advice, grants
+from accounts import actions, advice, grants, worker_key
 from accounts.errors import SealBroken
 from accounts.management.doors import Door, account_named, person, unlock
 from accounts.models import GrantPurpose, KeyGrant
@@ -32,7 +32,7 @@ class Command(Door):
                     grants.grant(one, keys[one.pk], GrantPurpose.BACKGROUND)
                 else:
                     self.stderr.write(self.style.WARNING(f"{one.label}: {SealBroken()}"))
-            if not grants.this_machine_opens_grants():
+            if not worker_key.is_on_this_machine():
                 self.stderr.write(self.style.WARNING(advice.OTHER_WORKER_KEY))
         elif options["revoke"]:
             grants.revoke(KeyGrant.objects.filter(account__in=accounts))

@@ -1,4 +1,4 @@
-from accounts import grants
+from accounts import rotation
 from accounts.management.doors import Door
 
 
@@ -10,5 +10,5 @@ class Command(Door):
     )
 
     def handle(self, **options):
-        moved = grants.rotate_worker_key()
+        moved = rotation.rotate_worker_key()
         self.stdout.write(f"The worker key is new. Grants that moved to it: {moved}; any other has ended.")
