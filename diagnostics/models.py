@@ -11,7 +11,7 @@ from accounts.models import MailAccount, WorkerSecret
 
 
 class Status(models.TextChoices):
-    """NEW: no sync has succeeded with these settings. MANUAL: nothing is wrong, and nothing runs by itself."""
+    """NEW: no sync has succeeded with these settings. MANUAL: all is well, and nothing runs by itself."""
 
     NEW = "new"
     HEALTHY = "healthy"
@@ -25,8 +25,8 @@ class AccountHealth(models.Model):
 
     `attempts` are the last five ended runs as [time, error_type], `failures` the times of failed runs since
     the last success; `probe_at` is when the next run by itself makes sense: after a refused password, a
-    server's back-off hint, or with an open breaker. `backlog_since` is since when the mails that are pending or
-    quarantined have not become fewer.
+    server's back-off hint, or with an open breaker. `backlog_since` is since when pending and
+    quarantined mails have not become fewer.
     """
 
     account = models.OneToOneField(MailAccount, on_delete=models.CASCADE, related_name="health")

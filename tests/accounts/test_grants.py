@@ -227,7 +227,7 @@ def test_rotation_moves_running_grants_and_destroys_the_old_key(gmx, work, give,
     assert worker_key.current().public_key == worker_key.key_pair().public
     for row in KeyGrant.objects.all():
         with pytest.raises(SealBroken):
-            grants._open(row, old.private)
+            grants.open_grant(row, old.private)
     running.refresh_from_db()
     assert running.expires_at == NOON + timedelta(days=90)
 
