@@ -8,7 +8,7 @@ from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.advice import NO_WORKER, Advice, advise, finding, unexplained
+from accounts.advice import Advice, advise, finding, no_worker, unexplained
 from accounts.errors import ErrorType
 from accounts.models import MailAccount
 from mail import findings
@@ -86,7 +86,7 @@ class Card:
     @property
     def advice(self) -> Advice | None:
         if self.state == "stuck":
-            return NO_WORKER
+            return no_worker()
         if self.state == "unexplained":
             return unexplained(self.figures.unexplained)
         if self.state == "doubted":

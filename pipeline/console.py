@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from accounts.advice import NO_WORKER
+from accounts.advice import no_worker
 from pipeline.models import RunStatus
 from pipeline.queries import JobReport, RunReport, a_worker_ticks
 
@@ -48,7 +48,8 @@ def describe(run: RunReport) -> str:
     if run.retrying:
         return f"{run.error} Retry {run.retries} in {run.seconds_to_go} s."
     if run.status == RunStatus.PENDING:
-        return f"{NO_WORKER.sentence} {NO_WORKER.next_step}" if forgotten(run) else "waiting for its turn"
+        told = no_worker()
+        return f"{told.sentence} {told.next_step}" if forgotten(run) else "waiting for its turn"
     doing = PHASE_WORDS[run.phase]
     if run.mails_total:
         doing += f" {run.mails_done} of {run.mails_total} mails"

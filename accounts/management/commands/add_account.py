@@ -59,7 +59,7 @@ class Command(Door):
                 grants.grant(account, actions.account_key(account, user_key), GrantPurpose.BACKGROUND)
                 self.stdout.write("Background sync is allowed for 90 days.")
         if options["background"] and not worker_key.is_on_this_machine():
-            self.stderr.write(self.style.WARNING(advice.OTHER_WORKER_KEY))
+            self.stderr.write(self.style.WARNING(advice.other_worker_key()))
 
 
 def _pem(path: Path | None) -> str:

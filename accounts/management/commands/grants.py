@@ -33,7 +33,7 @@ class Command(Door):
                 else:
                     self.stderr.write(self.style.WARNING(f"{one.label}: {SealBroken()}"))
             if not worker_key.is_on_this_machine():
-                self.stderr.write(self.style.WARNING(advice.OTHER_WORKER_KEY))
+                self.stderr.write(self.style.WARNING(advice.other_worker_key()))
         elif options["revoke"]:
             grants.revoke(KeyGrant.objects.filter(account__in=accounts))
         self._show(user, accounts, options["json"])
