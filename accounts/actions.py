@@ -235,7 +235,8 @@ def set_schedule(account: MailAccount, interval_minutes: int | None, fixed_times
         raise UsageError(f"An interval is from 1 to {MINUTES_OF_A_DAY} minutes.")
     account.interval_minutes, account.fixed_times = minutes, sorted({_time_of_day(at) for at in fixed_times})
     account.next_due = None  # the tick gives it its place in line
-    account.save(update_fields=["interval_minutes", "fixed_times", "next_due"])
+    account.schedule_changed_at = timezone.now()
+    account.save(update_fields=["interval_minutes", "fixed_times", "next_due", "schedule_changed_at"])
 
 
 def _time_of_day(text: str) -> str:
@@ -247,8 +248,8 @@ def _time_of_day(text: str) -> str:
 
 def set_enabled(account: MailAccount, enabled: bool) -> None:
     """Paused accounts are synced neither by themselves nor by "fetch all"."""
-    account.enabled = enabled
-    account.save(update_fields=["enabled"])
+    account.enabled, account.schedule_changed_at = enabled, timezone.now()
+    account.save(update_fields=["enabled", "schedule_changed_at"])
 
 
 def set_daily_budget(account: MailAccount, megabytes: int) -> None:

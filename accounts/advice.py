@@ -227,6 +227,51 @@ _FINDINGS = {
 }
 
 
+_HEALTH = {
+    "no_background": (
+        N_("Background sync is off: this account is synced when you ask for it."),
+        N_("Nothing has to be done. manage.py grants EMAIL --background allows it."),
+    ),
+    "no_success": (
+        N_("No sync of this account has succeeded for three of its intervals."),
+        N_("Look at what the last sync met; where nothing failed, check that a worker runs."),
+    ),
+    "recovering": (
+        N_("It works again. Two good syncs in a row will confirm it."),
+        N_("Nothing has to be done."),
+    ),
+    "server_rests": (
+        N_("The mail server failed several times in a row, so it rests and is tried now and then."),
+        N_("Nothing has to be done. Fetch this account alone to try at once."),
+    ),
+    "overdue": (
+        N_("A sync of this account should have begun long ago."),
+        N_("Check that a worker runs and that it is not busy with others: manage.py run_huey."),
+    ),
+    "pending": (
+        N_("Mails wait to be fetched, and they have not become fewer for a day."),
+        N_("Fetch this account without a limit, and look at what the sync meets."),
+    ),
+    "quarantined": (
+        N_("Some mails could not be fetched and were set aside."),
+        N_("Try them again: manage.py sync_all --account NAME --retry. If they stay, ask the provider."),
+    ),
+    "certificate_expiring": (
+        N_("The certificate of the mail server expires within a week."),
+        N_("Whoever runs the server has to renew it. Afterwards nothing has to be done here."),
+    ),
+    ErrorType.NO_KEY: (
+        N_("The permission to sync this account in the background has run out."),
+        N_("Sign in and allow it again, or on the command line: manage.py grants EMAIL --background."),
+    ),
+}
+
+
+def health(reason: str) -> Advice | None:
+    """What an account's reason code means; None where there is nothing to say."""
+    return _advice(*_HEALTH[reason]) if reason in _HEALTH else advise(reason)
+
+
 def finding(kind: str, facts: dict, folder: str = "") -> Advice:
     """What a sync met; `folder` is its name where it may be shown."""
     name = gettext("the folder {name}").format(name=folder) if folder else gettext("a folder")

@@ -126,6 +126,7 @@ class MailAccount(models.Model):
     sealed_connection = BytesField()
     sealed_folder_rules = BytesField()
     connection_changed_at = models.DateTimeField(default=timezone.now)
+    schedule_changed_at = models.DateTimeField(default=timezone.now)
     host_key = BytesField()
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import actions, unlocked
+from accounts import actions, grants, unlocked
 from accounts.errors import VaultError
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -64,6 +64,7 @@ def _again(request, template: str, error: VaultError):
 
 
 def _into(request, user_key: bytes):
+    grants.extend_background(request.user)
     response = HttpResponseRedirect(_safe(request, request.POST.get("next", "")))
     unlocked.open_session(request, response, user_key)
     return response

@@ -23,14 +23,15 @@ class Status(models.TextChoices):
 class AccountHealth(models.Model):
     """Facts, and the status that was last put down; the status of now is computed from them.
 
-    `attempts` are the last five ended runs as [time, error_type], `failures` the times of failed runs since
-    the last success; `probe_at` is when the next run by itself makes sense: after a refused password, a
-    server's back-off hint, or with an open breaker. `backlog_since` is since when pending and
-    quarantined mails have not become fewer.
+    `last_partial_at`: all but some folders were synced. `attempts` are the last five ended runs as
+    [time, error_type], `failures` the times of failed runs since the last success; `probe_at` is when the
+    next run by itself makes sense: after a refused password, a server's back-off hint, or with an open
+    breaker. `backlog_since` is since when pending and quarantined mails have not become fewer.
     """
 
     account = models.OneToOneField(MailAccount, on_delete=models.CASCADE, related_name="health")
     last_success_at = models.DateTimeField(null=True)
+    last_partial_at = models.DateTimeField(null=True)
     last_failure_at = models.DateTimeField(null=True)
     last_error_type = models.CharField(max_length=32, blank=True)
     attempts = models.JSONField(default=list)

@@ -130,6 +130,15 @@ def pending_size(account: MailAccount) -> tuple[int, int]:
     return sums["mails"], sums["bytes"] or 0
 
 
+def backlog(account: MailAccount) -> tuple[int, int]:
+    """Mails that are still to fetch, and mails that are quarantined."""
+    rows = LedgerEntry.objects.filter(
+        is_current(account), state__in=[EntryState.PENDING, EntryState.QUARANTINED]
+    )
+    counts = dict(rows.values_list("state").annotate(Count("pk")).order_by())
+    return counts.get(EntryState.PENDING, 0), counts.get(EntryState.QUARANTINED, 0)
+
+
 def folder_names(account: MailAccount, account_key: bytes) -> dict[UUID, str]:
     """Also of folders that are gone from the server."""
     return {

@@ -1,9 +1,12 @@
 from django.urls import path
 
 from accounts import views as accounts
+from pipeline import readiness
 from pipeline import views as pipeline
 
 urlpatterns = [
+    path("healthz", readiness.healthz, name="healthz"),
+    path("readyz", readiness.readyz, name="readyz"),
     path("", pipeline.overview, name="overview"),
     path("panel/", pipeline.panel, name="panel"),
     path("fetch/", pipeline.fetch_all, name="fetch_all"),

@@ -164,7 +164,7 @@ class PipelineBroker:
         return queries.job_report(PipelineJob.objects.select_related("user").get(pk=job_id))
 
     def get_account_health(self, user: User) -> list[queries.HealthReport]:
-        return [queries.health_report(account) for account in user.mail_accounts.select_related("health")]
+        return queries.health_reports(user.mail_accounts.select_related("user"))
 
     def get_performance_metrics(self, user: User) -> queries.PerformanceReport:
         return queries.performance_report(user)

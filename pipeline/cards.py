@@ -2,7 +2,6 @@
 
 import shlex
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Q
@@ -11,15 +10,17 @@ from django.utils import timezone
 from accounts.advice import Advice, advise, finding, no_worker, unexplained
 from accounts.errors import ErrorType
 from accounts.models import MailAccount
+from diagnostics.models import Status
 from mail import findings
 from mail.queries import AccountFigures, account_figures
+from pipeline import heartbeats
 from pipeline.broker import PipelineBroker
 from pipeline.console import PATIENCE, PHASE_WORDS, duration, megabytes
 from pipeline.estimate import Estimate, estimate
 from pipeline.models import RunStatus
-from pipeline.queries import HealthReport, a_worker_ticks, next_try
+from pipeline.queries import HealthReport
 
-NEEDS_A_PERSON = ("failed", "skipped", "unexplained", "doubted", "stuck")
+NEEDS_A_PERSON = ("broken", "failed", "skipped", "unexplained", "doubted", "degraded", "stuck")
 WORDS = {
     "new": "New",
     "syncing": "Syncing",
@@ -27,6 +28,8 @@ WORDS = {
     "retrying": "Retrying",
     "pausing": "Paused",
     "ok": "OK",
+    "broken": "Broken",
+    "degraded": "Degraded",
     "unexplained": "Check",
     "doubted": "Check",
     "failed": "Failed",
@@ -52,7 +55,6 @@ class Card:
     findings: list[Advice]
     estimate: Estimate
     stuck: bool
-    next_try: datetime | None
 
     @property
     def run(self):
@@ -64,18 +66,22 @@ class Card:
         if not self.account.enabled and not (self.run and self.run.active):
             return "pausing"
         if self.run is None:
-            return "new"
+            return "broken" if self.health.status == Status.BROKEN else "new"
         if self.run.retrying:
             return "retrying"
         if self.run.active:
             return "stuck" if self.stuck else "syncing"
         if self.run.error_type in PAUSES:
             return "pausing"
+        if self.health.status == Status.BROKEN:
+            return "broken"
         if self.run.status != RunStatus.SUCCESS:
             return self.run.status
         if self.figures.unexplained:
             return "unexplained"
-        return "doubted" if self.findings else "ok"
+        if self.findings:
+            return "doubted"
+        return "degraded" if self.health.status == Status.DEGRADED else "ok"
 
     @property
     def word(self) -> str:
@@ -87,6 +93,8 @@ class Card:
     def advice(self) -> Advice | None:
         if self.state == "stuck":
             return no_worker()
+        if self.state in ("broken", "degraded"):
+            return Advice(self.health.sentence, self.health.next_step)
         if self.state == "unexplained":
             return unexplained(self.figures.unexplained)
         if self.state == "doubted":
@@ -140,7 +148,6 @@ def overview_of(user) -> dict:
             [finding(row.kind, row.facts) for row in findings.doubts(account)],
             estimate(account),
             account.pk in stuck,
-            next_try(account),
         )
         for account in user.mail_accounts.all()
     ]
@@ -161,7 +168,7 @@ def _stuck_accounts(user) -> set:
     """Accounts whose run no worker has taken up, or whose worker is gone."""
     now = timezone.now()
     due = Q(runs__status=RunStatus.PENDING, runs__owner="", runs__run_after__lt=now - PATIENCE)
-    waiting = Q(pk=None) if a_worker_ticks() else due
+    waiting = Q(pk=None) if heartbeats.ticks() else due
     abandoned = Q(runs__status=RunStatus.RUNNING, runs__lease_until__lt=now - PATIENCE)
     return set(user.mail_accounts.filter(waiting | abandoned).values_list("pk", flat=True))
 

@@ -9,8 +9,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from accounts.advice import no_worker
+from pipeline import heartbeats
 from pipeline.models import RunStatus
-from pipeline.queries import JobReport, RunReport, a_worker_ticks
+from pipeline.queries import JobReport, RunReport
 
 PATIENCE = timedelta(seconds=15)
 MARKS = {RunStatus.SUCCESS: "✓", RunStatus.FAILED: "✗", RunStatus.SKIPPED: "–", RunStatus.CANCELLED: "–"}
@@ -61,7 +62,7 @@ def describe(run: RunReport) -> str:
 def forgotten(run: RunReport) -> bool:
     """Whether nobody takes a run up that is due."""
     waits = run.is_due and not run.kept and timezone.now() - run.run_after > PATIENCE
-    return waits and not a_worker_ticks()
+    return waits and not heartbeats.ticks()
 
 
 def _text(template: str, style: str = "none", ratio: int | None = None) -> TextColumn:

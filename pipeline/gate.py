@@ -13,8 +13,10 @@ from django.utils import timezone
 
 from accounts.errors import REFUSALS, ErrorType
 from accounts.models import MailAccount, RemoteHost
-from diagnostics import health
-from pipeline import breaker, schedule
+from diagnostics import vitals
+from diagnostics.models import AccountHealth
+from mail.queries import backlog
+from pipeline import breaker, checkup, schedule
 from pipeline.breaker import Breaker, Failure, State
 from pipeline.models import AccountRun, JobType, Phase, RunStatus
 
@@ -45,7 +47,7 @@ def admit(run: AccountRun) -> Verdict:
     if not run.try_now and not account.enabled:
         return Verdict.PAUSED
     host = locked_host(account)
-    row = health.facts_of(account)
+    row = vitals.locked(account)
     states = {_of_row(row).state(now), breaker_of(host).state(now)}
     if not run.attempt and not run.try_now and State.OPEN in states:
         return Verdict.BREAKER_OPEN
@@ -55,7 +57,7 @@ def admit(run: AccountRun) -> Verdict:
     return Verdict.GO
 
 
-def _use_up_probes(row: health.AccountHealth, host: RemoteHost, now: datetime) -> None:
+def _use_up_probes(row: AccountHealth, host: RemoteHost, now: datetime) -> None:
     """This run is what was waited for: no other one starts for the same reason."""
     of_account, of_host = _of_row(row), breaker_of(host)
     if of_host.state(now) == State.HALF_OPEN:
@@ -70,21 +72,25 @@ def _use_up_probes(row: health.AccountHealth, host: RemoteHost, now: datetime) -
 
 def why_it_rests(account: MailAccount) -> dict:
     """Of an open breaker: the account's last error, and when the next run is let through."""
-    now, row = timezone.now(), health.facts_of(account)
+    now, row = timezone.now(), vitals.vitals_of(account)
     both = [_of_row(row), breaker_of(locked_host(account))]
     probe_at = max(one.probe_at for one in both if one.state(now) == State.OPEN)
     return {"error_facts": {"cause": row.last_error_type}, "retry_at": probe_at}
 
 
 def note_success(run: AccountRun, now: datetime) -> None:
-    host = _close_host(run.account)
+    host = locked_host(run.account)
+    _close(host)
     if host.connection_cap is not None and now - host.cap_lowered_at >= RAISE_CAP_AFTER:
         host.connection_cap = raised(host.connection_cap, settings.MAILHELPER_CONNECTIONS_PER_HOST)
         host.cap_lowered_at = now if host.connection_cap else None
         host.save()
-    row = health.facts_of(run.account)
+    row = vitals.locked(run.account)
     _put(row, breaker.CLOSED)
-    health.note_success(row, now)
+    vitals.note_success(row, now)
+    vitals.note_backlog(row, now, *backlog(run.account))
+    row.save()
+    checkup.look(run.account, now, run.pk)
 
 
 def note_error(run: AccountRun, error_type: str) -> None:
@@ -100,26 +106,34 @@ def note_error(run: AccountRun, error_type: str) -> None:
 
 
 def note_failure(
-    run: AccountRun, now: datetime, error_type: str, retry_at: datetime | None, counted: bool = True
+    run: AccountRun, now: datetime, error_type: str, retry_at: datetime | None, facts: dict | None = None
 ) -> datetime | None:
     """Put a failed run down. Returns when the next run by itself may try, if not by the schedule.
 
-    Failures by settings that were replaced meanwhile are nobody's; `counted` is False for a run that only
-    came to the end of its own time.
+    Failures by settings that were replaced meanwhile are nobody's.
     """
     if run.started_at and run.started_at < run.account.connection_changed_at:
         return None
-    row = health.facts_of(run.account)
-    health.note_failure(row, now, error_type)
+    host, facts = locked_host(run.account), facts or {}
+    row = vitals.locked(run.account)
+    vitals.note_failure(row, now, error_type)
     if _was_let_in(run, error_type):
-        _close_host(run.account)
+        _close(host)
     if error_type == ErrorType.MAILBOX_GONE:  # the other folders were synced
         _put(row, breaker.CLOSED)
         row.refused_since = None
-        row.save()
-    if error_type in _NOT_THE_ACCOUNTS | {ErrorType.MAILBOX_GONE} or not counted:
-        return retry_at
-    return _count(run, row, Failure(now, str(run.account_id)), error_type, retry_at)
+    if _says_something(error_type, facts):
+        vitals.note_attempt(row, now, error_type)
+    if error_type not in _NOT_THE_ACCOUNTS | {ErrorType.MAILBOX_GONE} and not facts.get("own_limit"):
+        retry_at = _count(run, row, host, Failure(now, str(run.account_id)), error_type, retry_at)
+    row.save()
+    checkup.look(run.account, now, run.pk)
+    return retry_at
+
+
+def _says_something(error_type: str, facts: dict) -> bool:
+    """Of the account: not a run that used up its time or its budget, or was never given a key."""
+    return not (facts.get("own_limit") or facts.get("reason") == "no_grant" or error_type == ErrorType.BUDGET)
 
 
 def _was_let_in(run: AccountRun, error_type: str) -> bool:
@@ -127,12 +141,17 @@ def _was_let_in(run: AccountRun, error_type: str) -> bool:
 
 
 def _count(
-    run: AccountRun, row: health.AccountHealth, failure: Failure, error_type: str, retry_at: datetime | None
+    run: AccountRun,
+    row: AccountHealth,
+    host: RemoteHost,
+    failure: Failure,
+    error_type: str,
+    retry_at: datetime | None,
 ) -> datetime | None:
     window = breaker.window(schedule.interval_of(run.account))
     if error_type in _OF_THE_SERVER or not (_was_let_in(run, error_type) or error_type in _NOT_THE_SERVERS):
-        _note_host_failure(run, failure, window)
-    health.note_refusal(row, failure.at, error_type)
+        _note_host_failure(run, host, failure, window)
+    vitals.note_refusal(row, failure.at, error_type)
     after = _of_row(row)
     if not (after.opened_at and run.try_now):  # a person's impatience does not slow the probes down
         after = after.failed(failure, window)
@@ -140,12 +159,10 @@ def _count(
         after = after.open(failure.at)  # refused, and confirmed
     _put(row, after)
     row.probe_at = max(filter(None, (after.probe_at if after.opened_at else None, retry_at)), default=None)
-    row.save()
     return row.probe_at
 
 
-def _note_host_failure(run: AccountRun, failure: Failure, window: timedelta) -> None:
-    host = locked_host(run.account)
+def _note_host_failure(run: AccountRun, host: RemoteHost, failure: Failure, window: timedelta) -> None:
     before = breaker_of(host)
     if before.opened_at and run.try_now:
         return
@@ -153,11 +170,9 @@ def _note_host_failure(run: AccountRun, failure: Failure, window: timedelta) -> 
     _store(host, before.failed(failure, window, accounts=min(neighbours, 2)))
 
 
-def _close_host(account: MailAccount) -> RemoteHost:
-    host = locked_host(account)
+def _close(host: RemoteHost) -> None:
     if host.failures or host.breaker_opened_at:
         _store(host, breaker.CLOSED)
-    return host
 
 
 def locked_host(account: MailAccount) -> RemoteHost:
@@ -201,15 +216,15 @@ def raised(cap: int, configured: int) -> int | None:
 
 
 def of_account(account: MailAccount) -> Breaker:
-    return _of_row(health.facts_of(account))
+    return _of_row(vitals.vitals_of(account))
 
 
-def _of_row(row: health.AccountHealth) -> Breaker:
+def _of_row(row: AccountHealth) -> Breaker:
     failures = tuple(Failure(datetime.fromisoformat(at), str(row.account_id)) for at in row.failures)
     return Breaker(failures, row.breaker_opened_at, row.probe_at, row.failed_probes)
 
 
-def _put(row: health.AccountHealth, state: Breaker) -> None:
+def _put(row: AccountHealth, state: Breaker) -> None:
     row.failures = [failure.at.isoformat() for failure in state.failures]
     row.breaker_opened_at, row.probe_at = state.opened_at, state.probe_at
     row.failed_probes = state.failed_probes

@@ -181,9 +181,11 @@ class JobEvent(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When something that must not die in silence was last alive."""
+    """When something that must not die in silence was last alive, and since when without a long pause."""
 
     TICK = "tick"
+    WORKER = "worker:"  # and the process
 
-    name = models.CharField(max_length=32, primary_key=True)
+    name = models.CharField(max_length=120, primary_key=True)
     at = models.DateTimeField()
+    since = models.DateTimeField(default=timezone.now)

@@ -2,21 +2,20 @@
 
 import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
-from accounts import grants
-from accounts.advice import advise
-from accounts.models import GrantPurpose, MailAccount, User
-from diagnostics import health
-from pipeline.budget import Budget
-from pipeline.models import RUN_ACTIVE, AccountRun, Heartbeat, Phase, PipelineJob, RunStatus
-from pipeline.schedule import next_due_of
-
-TICK_PATIENCE = timedelta(seconds=90)
+from accounts import advice
+from accounts.models import MailAccount, User
+from diagnostics.health import Background, Facts, assess
+from diagnostics.vitals import vitals_of
+from pipeline import checkup
+from pipeline.models import RUN_ACTIVE, AccountRun, JobType, Phase, PipelineJob, RunStatus
 
 
 @dataclass(frozen=True)
@@ -94,14 +93,22 @@ class JobReport:
 
 @dataclass(frozen=True)
 class HealthReport:
+    """How an account is, since when, and what its person can do; `failures` are of the last `attempts`."""
+
     account_id: UUID
     name: str
-    last_run: RunReport | None
+    status: str
+    reason: str
+    since: datetime
+    sentence: str
+    next_step: str
+    failures: int
+    attempts: int
     last_success_at: datetime | None
     last_error_type: str
-    status: health.Status
-    reason: str
-    probe_at: datetime | None
+    next_attempt: datetime | None
+    certificate_expires_at: datetime | None
+    last_run: RunReport | None
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ class PerformanceReport:
 
 
 def run_report(run: AccountRun) -> RunReport:
-    advice = advise(run.error_type, run.error_facts, run.phase)
+    told = advice.advise(run.error_type, run.error_facts, run.phase)
     duration = (run.ended_at - run.started_at).total_seconds() if run.ended_at and run.started_at else None
     return RunReport(
         run_id=run.pk,
@@ -136,8 +143,8 @@ def run_report(run: AccountRun) -> RunReport:
         emails_linked=run.emails_linked,
         emails_processed=run.emails_processed,
         error_type=run.error_type,
-        error=advice.sentence if advice else "",
-        next_step=advice.next_step if advice else "",
+        error=told.sentence if told else "",
+        next_step=told.next_step if told else "",
         retries=run.retries,
         kept=bool(run.owner),
         run_after=run.run_after,
@@ -173,43 +180,59 @@ def job_report(job: PipelineJob) -> JobReport:
     )
 
 
+def health_reports(accounts: Iterable[MailAccount]) -> list[HealthReport]:
+    """Of accounts that come with their users, in their order; as many queries for one as for many."""
+    accounts, now = list(accounts), timezone.now()
+    facts, last = checkup.facts_of(accounts, now), _last_runs(accounts)
+    return [_health_report(account, facts[account.pk], last.get(account.pk), now) for account in accounts]
+
+
 def health_report(account: MailAccount) -> HealthReport:
-    facts = health.facts_of(account)
-    assessed = health.assess(facts)
-    last = account.runs.select_related("account").order_by("-created_at").first()
+    return health_reports([account])[0]
+
+
+def _last_runs(accounts: list[MailAccount]) -> dict[UUID, AccountRun]:
+    newest = AccountRun.objects.filter(account=OuterRef("pk"), kind=JobType.FETCH).order_by("-created_at")
+    rows = MailAccount.objects.filter(pk__in=[account.pk for account in accounts])
+    ids = rows.annotate(newest=Subquery(newest.values("pk")[:1])).values("newest")
+    return {run.account_id: run for run in AccountRun.objects.filter(pk__in=ids).select_related("account")}
+
+
+def _health_report(
+    account: MailAccount, facts: Facts, last: AccountRun | None, now: datetime
+) -> HealthReport:
+    found = assess(facts, now)
+    since = facts.since if found.status == facts.status else now
+    run = run_report(last) if last else None
+    told = _health_advice(found.reason, facts, run)
     return HealthReport(
         account_id=account.pk,
         name=account.label,
-        last_run=run_report(last) if last else None,
+        status=found.status,
+        reason=found.reason,
+        since=since,
+        sentence=told.sentence if told else "",
+        next_step=told.next_step if told else "",
+        failures=facts.failures,
+        attempts=len(facts.attempts),
         last_success_at=facts.last_success_at,
         last_error_type=facts.last_error_type,
-        status=assessed.status,
-        reason=assessed.reason,
-        probe_at=facts.probe_at,
+        next_attempt=facts.next_attempt,
+        certificate_expires_at=facts.certificate_expires_at,
+        last_run=run,
     )
 
 
-def a_worker_ticks() -> bool:
-    """Whether a worker's tick was heard of lately; each comes once a minute."""
-    return Heartbeat.objects.filter(name=Heartbeat.TICK, at__gt=timezone.now() - TICK_PATIENCE).exists()
-
-
-def next_try(account: MailAccount) -> datetime | None:
-    """When the tick will sync this account by itself; None if it will not."""
-    granted = grants.valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account=account).exists()
-    if not (granted and account.enabled):
-        return None
-    budget = Budget.of(account)
-    if budget.is_used_up:
-        return budget.resumes_at
-    probe_at = health.facts_of(account).probe_at
-    at_first_tick = timezone.now() if is_new(account) else next_due_of(account, timezone.now())
-    return probe_at or account.next_due or at_first_tick
+def _health_advice(reason: str, facts: Facts, run: RunReport | None) -> advice.Advice | None:
+    """The last run's own words where it is what the reason speaks of: they know more."""
+    if run and reason and run.error_type == reason and facts.background != Background.LAPSED:
+        return advice.Advice(run.error, run.next_step)
+    return advice.health(reason)
 
 
 def is_new(account: MailAccount) -> bool:
     """Whether no sync of this account has succeeded yet."""
-    return health.facts_of(account).last_success_at is None
+    return vitals_of(account).last_success_at is None
 
 
 def awaits_first_import(account: MailAccount) -> bool:

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts import grants
 from accounts.errors import ErrorType, SealBroken, SyncError
-from diagnostics import health
+from diagnostics.vitals import vitals_of
 from mail.fetch import Fetcher
 from pipeline import retry, runs
 from pipeline.intake import fetch_pending
@@ -104,7 +104,7 @@ def _next_try(work: Work, error_type: ErrorType, facts: dict) -> retry.Again | N
         timezone.now(),
         jitter=random.random(),
         hint=timedelta(seconds=hint) if hint else None,
-        refused_since=health.facts_of(work.account).refused_since,
+        refused_since=vitals_of(work.account).refused_since,
         ends_at=row["started_at"] + timedelta(seconds=limit) if limit else None,
     )
 

@@ -247,8 +247,7 @@ def _end_badly(arrow: str, claim: Claim, error_type, retry_at, facts) -> None:
         run = _locked(claim)
         run.phase = facts.get("phase", run.phase)
         gate.note_error(run, error_type)
-        counted = not facts.get("error_facts", {}).get("own_limit")
-        retry_at = gate.note_failure(run, timezone.now(), error_type, retry_at, counted)
+        retry_at = gate.note_failure(run, timezone.now(), error_type, retry_at, facts.get("error_facts"))
         _end(arrow, _held(claim), error_type=error_type, retry_at=retry_at, **facts)
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import grants
 from accounts.models import GrantPurpose, MailAccount, RemoteHost
-from diagnostics import health
+from diagnostics.vitals import vitals_of
 from pipeline import gate, jobs, runs
 from pipeline.breaker import State
 from pipeline.budget import Budget
@@ -54,7 +54,7 @@ def _candidates() -> list[MailAccount]:
 
 def _start_if_due(account: MailAccount, this_round: Round) -> AccountRun | None:
     now = timezone.now()
-    probe_at = health.facts_of(account).probe_at
+    probe_at = vitals_of(account).probe_at
     if account.next_due is None and probe_at is None and not _is_among_the_first_new(account, this_round):
         MailAccount.objects.filter(pk=account.pk, next_due=None).update(next_due=next_due_of(account, now))
         return None

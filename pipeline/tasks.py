@@ -13,7 +13,7 @@ from huey import crontab
 from huey.contrib.djhuey import HUEY, db_periodic_task, db_task, enqueue, on_startup
 
 from accounts import grants
-from pipeline import runner, runs, scheduler
+from pipeline import checkup, heartbeats, runner, runs, scheduler
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 
 UNANSWERED = timedelta(seconds=5)
@@ -94,10 +94,12 @@ def tick() -> None:
 
 def beat() -> None:
     """The net under every ring: doubled, late or missing beats do no harm."""
-    Heartbeat.objects.update_or_create(name=Heartbeat.TICK, defaults={"at": timezone.now()})
+    heartbeats.beat(Heartbeat.TICK)
     wake(unanswered_for=timedelta(0))
     for started in scheduler.start_due():
         ring(started.pk, started.priority)
+    checkup.look_at_all(timezone.now())
+    heartbeats.forget_the_dead()
 
 
 @on_startup(name="mailhelper.wake")
@@ -108,6 +110,7 @@ def wake_once() -> None:
         if not _started:
             _started = True
             beat()
+            heartbeats.keep_beating(f"{Heartbeat.WORKER}{runs.this_process()}")
             close_old_connections()
             logger.info("the worker is ready")
 

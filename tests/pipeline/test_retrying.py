@@ -7,7 +7,7 @@ from django.db import OperationalError
 
 from accounts import actions
 from accounts.models import MailAccount, RemoteHost
-from diagnostics import health
+from diagnostics import vitals
 from pipeline import gate, runs, scheduler, tasks
 from pipeline.breaker import State
 from pipeline.broker import PipelineBroker
@@ -187,10 +187,11 @@ def test_new_credentials_close_the_breaker_at_once(anna, mailbox, connect, grant
     filters = actions.Filters()
     clock.shift(1)
     actions.replace_connection(account, anna.user_key, account.port, account.security, right, filters)
-    assert broker.get_account_health(anna.user)[0].status == "healthy"
+    assert broker.get_account_health(anna.user)[0].status == "new"
     [run] = scheduler.start_due()
     again(run)
     assert run.status == "success"
+    assert broker.get_account_health(anna.user)[0].status == "healthy"
 
 
 # The circuit breaker
@@ -218,7 +219,7 @@ def test_five_failed_runs_open_the_accounts_breaker(anna, failing, clock):
     last = fail_runs(failing, 1, clock)
     report = broker.get_account_health(anna.user)[0]
     assert (report.status, report.reason) == ("broken", "connection_reset")
-    assert last.retry_at == report.probe_at
+    assert last.retry_at == report.next_attempt
     assert not RemoteHost.objects.get().failures
 
 
@@ -238,13 +239,16 @@ def test_fetch_all_leaves_an_open_breaker_alone_and_one_accounts_button_tries(an
     assert "broke off" in report.runs[0].error and "rests" in report.runs[0].error
     scripted.scripts.clear()
     assert attempt(failing).status == "success"
+    report = broker.get_account_health(anna.user)[0]
+    assert (report.status, report.reason) == ("degraded", "recovering")
+    assert attempt(failing).status == "success"
     assert broker.get_account_health(anna.user)[0].status == "healthy"
 
 
 def test_the_tick_probes_an_open_breaker_slower_each_time(failing, clock):
     fail_runs(failing, 5, clock)
     for wait in (15, 30, 60):
-        facts = health.facts_of(failing)
+        facts = vitals.vitals_of(failing)
         assert facts.probe_at - facts.last_failure_at == wait * MINUTE
         clock.move_to(facts.probe_at - timedelta(seconds=1))
         assert scheduler.start_due() == []
@@ -257,9 +261,9 @@ def test_the_tick_probes_an_open_breaker_slower_each_time(failing, clock):
 
 def test_a_persons_failed_attempt_does_not_slow_the_probes(failing, clock):
     fail_runs(failing, 5, clock)
-    before = health.facts_of(failing).probe_at
+    before = vitals.vitals_of(failing).probe_at
     fail_runs(failing, 3, clock)
-    assert health.facts_of(failing).probe_at == before
+    assert vitals.vitals_of(failing).probe_at == before
 
 
 def test_a_folder_that_refuses_to_open_is_no_reason_to_rest(scripted, scripted_account, granted, clock):
@@ -431,18 +435,19 @@ def test_a_probe_that_finds_one_odd_folder_shows_that_the_account_works(
             b"Odd" in rest and say(b"TAG NO [NOPERM] no")(session, tag, rest)
         )
     }
-    clock.move_to(health.facts_of(account).probe_at)
+    clock.move_to(vitals.vitals_of(account).probe_at)
     [probe] = scheduler.start_due()
     assert again(probe).error_type == "mailbox_gone"
     MailAccount.objects.update(next_due=datetime.now(UTC) + HOUR)  # its own place may be within the minute
     clock.shift(MINUTE)
     assert scheduler.start_due() == []
-    assert broker.get_account_health(account.user)[0].status == "healthy"
+    report = broker.get_account_health(account.user)[0]
+    assert (report.status, report.reason) == ("degraded", "mailbox_gone")
 
 
 def test_a_probe_that_a_person_stops_does_not_come_back_each_minute(failing, clock):
     fail_runs(failing, 5, clock)
-    clock.move_to(health.facts_of(failing).probe_at)
+    clock.move_to(vitals.vitals_of(failing).probe_at)
     [probe] = scheduler.start_due()
     runs.claim(probe.pk)
     broker.cancel_job(PipelineJob.objects.get(runs=probe).pk)
@@ -482,7 +487,7 @@ def test_a_hint_that_is_longer_than_the_breakers_wait_is_kept(scripted, scripted
         b"TAG NO Request is throttled. Suggested Backoff Time: 7200000 milliseconds"
     )
     fail_runs(granted(scripted_account), 5, clock, gap=timedelta(0))
-    probe_at = health.facts_of(scripted_account).probe_at
+    probe_at = vitals.vitals_of(scripted_account).probe_at
     assert probe_at - datetime.now(UTC) > 119 * MINUTE
 
 
@@ -505,7 +510,7 @@ def test_a_refusal_of_replaced_credentials_is_not_held_against_the_new_ones(
     monkeypatch.setattr(runs, "fail", replaced_meanwhile)
     [probe] = scheduler.start_due()
     assert again(probe).status == "failed"
-    assert broker.get_account_health(anna.user)[0].status == "healthy"
+    assert broker.get_account_health(anna.user)[0].status == "new"
     [run] = scheduler.start_due()
     assert again(run).status == "success"
 

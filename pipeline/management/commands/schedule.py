@@ -3,9 +3,9 @@ from zoneinfo import ZoneInfo
 from accounts import actions
 from accounts.errors import UsageError
 from accounts.management.doors import Door, account_named, person
-from diagnostics.health import Status, assess, facts_of
+from diagnostics.models import Status
 from pipeline.budget import Budget
-from pipeline.queries import next_try
+from pipeline.queries import health_report
 
 
 class Command(Door):
@@ -62,10 +62,9 @@ def _line(account) -> str:
 def _next(account) -> str:
     if not account.enabled:
         return "paused"
-    at = next_try(account)
-    if at is None:
+    report = health_report(account)
+    if report.next_attempt is None:
         return "not by itself (manage.py grants allows it)"
     zone = account.user.time_zone
-    state = assess(facts_of(account))
-    why = "" if state.status == Status.HEALTHY else f" ({state.status}: {state.reason})"
-    return f"next {at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}{why}"
+    why = "" if report.status in (Status.HEALTHY, Status.NEW) else f" ({report.status}: {report.reason})"
+    return f"next {report.next_attempt.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}{why}"

@@ -1,0 +1,142 @@
+"""How well accounts are: their facts out of the rows, in a handful of queries, and each change put down."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts import grants
+from accounts.models import GrantEnd, KeyGrant, MailAccount, RemoteHost
+from diagnostics import vitals
+from diagnostics.health import Background, Facts, assess
+from diagnostics.models import AccountHealth, HealthFlip
+from pipeline.budget import Budget
+from pipeline.models import RUN_ACTIVE, AccountRun, Heartbeat, JobType, RunStatus
+from pipeline.schedule import interval_of, next_due_of
+
+
+def look(account: MailAccount, now: datetime, run_id: UUID | None = None) -> HealthFlip | None:
+    """Put down how the account is after what just happened; call it with its health row locked.
+
+    `run_id` is the run that ends in this transaction.
+    """
+    facts = facts_of([account], now, ending=run_id)[account.pk]
+    row = AccountHealth.objects.get(account=account)
+    return vitals.put_down(row, assess(facts, now), now, _figures(facts), run_id)
+
+
+def look_at_all(now: datetime) -> list[HealthFlip]:
+    """What time alone has changed: overdue, without success for too long, about to expire."""
+    accounts = {account.pk: account for account in MailAccount.objects.select_related("user")}
+    found = facts_of(accounts.values(), now)
+    changed = [pk for pk, facts in found.items() if assess(facts, now).status != facts.status]
+    return [flip for pk in changed if (flip := _look_again(accounts[pk], now))]
+
+
+def _look_again(account: MailAccount, now: datetime) -> HealthFlip | None:
+    with transaction.atomic():
+        vitals.locked(account)
+        return look(account, now)
+
+
+def _figures(facts: Facts) -> dict:
+    last, following = facts.last_success_at, facts.next_attempt
+    return {
+        "failures": facts.failures,
+        "attempts": len(facts.attempts),
+        "last_error_type": facts.last_error_type,
+        "last_success_at": last and last.isoformat(),
+        "next_attempt": following and following.isoformat(),
+    }
+
+
+def facts_of(accounts: Iterable[MailAccount], now: datetime, ending: UUID | None = None) -> dict[UUID, Facts]:
+    """The facts of these accounts, which come with their users."""
+    accounts = list(accounts)
+    rows = {row.account_id: row for row in AccountHealth.objects.filter(account__in=accounts)}
+    given = grants.last_background_grants(accounts)
+    keys = {account.host_key for account in accounts}
+    resting = RemoteHost.objects.filter(host_key__in=keys, breaker_opened_at__isnull=False)
+    resting_keys = {bytes(key) for key in resting.values_list("host_key", flat=True)}
+    active = AccountRun.objects.filter(account__in=accounts, kind=JobType.FETCH, status__in=RUN_ACTIVE)
+    runs = {run.account_id: run for run in active.exclude(pk=ending)}
+    tick = Heartbeat.objects.filter(name=Heartbeat.TICK).first()
+    ticks_since = tick.since if tick else now
+    return {
+        account.pk: _facts(
+            account,
+            vitals.of_this_connection(
+                rows.get(account.pk) or AccountHealth(account=account, since=now), account
+            ),
+            given.get(account.pk),
+            bytes(account.host_key) in resting_keys,
+            runs.get(account.pk),
+            ticks_since,
+            now,
+        )
+        for account in accounts
+    }
+
+
+def _facts(
+    account: MailAccount,
+    row: AccountHealth,
+    given: KeyGrant | None,
+    server_rests: bool,
+    run: AccountRun | None,
+    ticks_since: datetime,
+    now: datetime,
+) -> Facts:
+    background = _background(given, now)
+    budget = Budget.of(account)
+    watched = [account.connection_changed_at, account.schedule_changed_at, ticks_since]
+    synced = [moment for moment in (row.last_success_at, row.last_partial_at) if moment]
+    rests = server_rests or budget.is_used_up or (row.probe_at is not None and row.probe_at > now)
+    runs_by_itself = background == Background.ON and account.enabled
+    return Facts(
+        status=row.status,
+        since=row.since,
+        enabled=account.enabled,
+        background=background,
+        interval=interval_of(account),
+        watched_from=max([*watched, given.created_at] if given else watched),
+        last_success_at=row.last_success_at,
+        last_partial_at=row.last_partial_at,
+        tested=any(moment >= account.connection_changed_at for moment in synced),
+        attempts=vitals.attempts_of(row),
+        last_error_type=row.last_error_type,
+        refused_since=row.refused_since,
+        breaker_opened_at=row.breaker_opened_at,
+        server_rests=server_rests,
+        due_since=None if rests else _due_since(account, run, now),
+        imports=run is not None and run.emails_fetched > 0 and run.retries == run.lapses == 0,
+        budget_resumes_at=budget.resumes_at if budget.is_used_up else None,
+        quarantined=row.quarantined,
+        backlog_since=row.backlog_since,
+        certificate_expires_at=row.certificate_expires_at,
+        next_attempt=_next_attempt(account, row, budget, now) if runs_by_itself else None,
+    )
+
+
+def _background(given: KeyGrant | None, now: datetime) -> Background:
+    if given is None or given.end_reason == GrantEnd.REVOKED:
+        return Background.OFF
+    runs_on = given.revoked_at is None and given.expires_at > now and given.worker_key.retired_at is None
+    return Background.ON if runs_on else Background.LAPSED
+
+
+def _due_since(account: MailAccount, run: AccountRun | None, now: datetime) -> datetime | None:
+    """Since when a run should have begun: none was made, or nobody takes it up."""
+    if run is None:
+        return account.next_due if account.next_due and account.next_due < now else None
+    waits = run.status == RunStatus.PENDING and not run.attempt
+    return run.run_after if waits else None
+
+
+def _next_attempt(account: MailAccount, row: AccountHealth, budget: Budget, now: datetime) -> datetime:
+    """When the tick will sync this account by itself."""
+    if budget.is_used_up:
+        return budget.resumes_at
+    at_first_tick = now if row.last_success_at is None else next_due_of(account, now)
+    return row.probe_at or account.next_due or at_first_tick

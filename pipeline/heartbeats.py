@@ -1,0 +1,88 @@
+"""Signs of life of the tick and of each worker, and how the machinery is by them."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, connections, transaction
+from django.utils import timezone
+
+from pipeline.models import AccountRun, Heartbeat, RunStatus
+
+TICK_PATIENCE = timedelta(seconds=90)
+LONG_PAUSE = timedelta(minutes=5)
+WORKER_BEATS_EVERY = 30
+WORKER_PATIENCE = timedelta(seconds=3 * WORKER_BEATS_EVERY)
+FORGOTTEN_AFTER = timedelta(days=1)
+
+logger = logging.getLogger("mailhelper.heartbeats")
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """How scheduler, workers and queue are. `oldest_due` is since when a due run has waited for a worker."""
+
+    tick_at: datetime | None
+    ticks: bool
+    workers: int
+    oldest_due: datetime | None
+
+
+def beat(name: str) -> timedelta | None:
+    """Note a sign of life. Returns how long there was none, if that was too long."""
+    now = timezone.now()
+    with transaction.atomic():
+        row, new = Heartbeat.objects.select_for_update().get_or_create(name=name, defaults={"at": now})
+        pause = now - row.at
+        if new:
+            return None
+        row.since = now if pause > LONG_PAUSE else row.since
+        row.at = now
+        row.save()
+    return pause if pause > LONG_PAUSE else None
+
+
+def keep_beating(name: str) -> threading.Event:
+    """Beat from a thread of its own until the event is set or the process ends."""
+    ended = threading.Event()
+    threading.Thread(target=_beat_until, args=(name, ended), name="heartbeat", daemon=True).start()
+    return ended
+
+
+def _beat_until(name: str, ended: threading.Event) -> None:
+    while True:
+        try:
+            beat(name)
+        except DatabaseError as error:
+            logger.warning("a heartbeat was not written: %s", type(error).__name__)
+        finally:
+            connections.close_all()
+        if ended.wait(WORKER_BEATS_EVERY):
+            return
+
+
+def forget_the_dead() -> None:
+    Heartbeat.objects.filter(
+        name__startswith=Heartbeat.WORKER, at__lt=timezone.now() - FORGOTTEN_AFTER
+    ).delete()
+
+
+def ticks() -> bool:
+    """Whether a worker's tick was heard of lately; each comes once a minute."""
+    return Heartbeat.objects.filter(name=Heartbeat.TICK, at__gt=timezone.now() - TICK_PATIENCE).exists()
+
+
+def machinery() -> Machinery:
+    """In two queries."""
+    now = timezone.now()
+    beats = dict(Heartbeat.objects.values_list("name", "at"))
+    tick_at = beats.pop(Heartbeat.TICK, None)
+    due = AccountRun.objects.filter(status=RunStatus.PENDING, owner="", run_after__lte=now)
+    oldest = due.order_by("run_after").values_list("run_after", flat=True).first()
+    return Machinery(
+        tick_at=tick_at,
+        ticks=tick_at is not None and now - tick_at < TICK_PATIENCE,
+        workers=sum(now - at < WORKER_PATIENCE for at in beats.values()),
+        oldest_due=oldest,
+    )
