@@ -10,7 +10,7 @@ from accounts import grants
 from accounts.models import GrantEnd, KeyGrant, MailAccount, RemoteHost
 from diagnostics import vitals
 from diagnostics.health import Background, Facts, assess
-from diagnostics.models import AccountHealth, HealthFlip
+from diagnostics.models import AccountHealth, HealthFlip, Status
 from pipeline.budget import Budget
 from pipeline.models import RUN_ACTIVE, AccountRun, Heartbeat, JobType, RunStatus
 from pipeline.schedule import interval_of, next_due_of
@@ -95,8 +95,8 @@ def _facts(
     rests = server_rests or budget.is_used_up or (row.probe_at is not None and row.probe_at > now)
     runs_by_itself = background == Background.ON and account.enabled
     return Facts(
-        status=row.status,
-        since=row.since,
+        status=row.status if row.since >= account.connection_changed_at else Status.NEW,
+        since=max(row.since, account.connection_changed_at),
         enabled=account.enabled,
         background=background,
         interval=interval_of(account),
