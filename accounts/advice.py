@@ -322,3 +322,271 @@ def _of_error(error_type: str, facts: dict, phase: str) -> Advice:
 def _advice(sentence: str, *steps: str) -> Advice:
     """In the language that is active."""
     return Advice(gettext(sentence), " ".join(map(gettext, steps)))
+
+
+# What a probe of the diagnostics found; some of it a sync sees as well, without looking further.
+_ENTER_AGAIN = "manage.py add_account … --replace"
+_BY_REASON |= {
+    "certificate_expired": (
+        "The server's certificate has expired, so no password was sent.",
+        "Ask the provider to renew it, or renew it if the server is yours. Nothing has to be changed here.",
+    ),
+    "certificate_not_yet_valid": (
+        "The server's certificate is not valid yet, so no password was sent.",
+        "Check the clock of this machine; if it is right, ask the provider.",
+    ),
+    "other_name": (
+        "The server's certificate is made out for another name, so no password was sent.",
+        "Enter the host exactly as the provider writes it in its instructions for mail programs: "
+        f"{_ENTER_AGAIN}.",
+    ),
+    "self_signed": (
+        "The server's certificate is signed by itself, so nobody vouches for it, and no password was sent.",
+        "If the server is yours, give its certificate with --ca-file; if not, check the host's spelling.",
+    ),
+    "unknown_ca": (
+        "The server's certificate comes from an authority that this machine does not know, so no password "
+        "was sent.",
+        "If the server is yours, give its authority's certificate with --ca-file; if not, check the host's "
+        "spelling, and whether a virus scanner or proxy looks into the connection.",
+    ),
+    "no_starttls": (
+        "The server offers no encryption (STARTTLS) at this port, so no password was sent.",
+        "Use port 993 with --security tls. If the provider promises STARTTLS here, something between you and "
+        "the server takes it away.",
+    ),
+    "no_tls": (
+        "This port does not speak TLS from the start, so no password was sent.",
+        "Use --security starttls with this port (mostly 143), or port 993 with --security tls.",
+    ),
+    "speaks_tls": (
+        "This port speaks TLS from the start, but another kind of security is set.",
+        "Use --security tls with this port (mostly 993), or port 143 with --security starttls.",
+    ),
+    "not_imap": (
+        "What answers at this port is not an IMAP server.",
+        "Check host and port: IMAP is at 993 with --security tls, or at 143 with --security starttls.",
+    ),
+    "login_disabled": (
+        "The server takes no password over this connection, because it is not encrypted or passwords are "
+        "switched off.",
+        "Use --security tls with port 993; if that is set already, ask the provider how programs sign in.",
+    ),
+    "bye": (
+        "The server ends the connection with its greeting: it is busy, or does not want this machine.",
+        "Try again in some minutes; if it stays, ask the provider whether this machine's address is blocked.",
+    ),
+    "preauth": (
+        "The server lets everybody in without a password, so it cannot be told whose mailbox this is.",
+        "Check host and port; a mail server does not do that.",
+    ),
+    "broke_too_often": (
+        "The server broke the connection off again and again.",
+        "Try again later; if it stays, ask the provider.",
+    ),
+    # warnings
+    "some_addresses_silent": (
+        "Not all addresses of the server answer; another one does.",
+        "Nothing has to be done. If connecting is slow, tell the provider.",
+    ),
+    "certificate_expires_soon": (
+        "The server's certificate expires soon.",
+        "If the server is yours, renew it in time; else the provider will.",
+    ),
+    "no_inbox_listed": (
+        "The server does not list an INBOX.",
+        "Check at the provider's web mail whether this login is that of a mailbox.",
+    ),
+    "odd_names": (
+        "Some folder names are not written as IMAP asks.",
+        "Nothing has to be done; if another mail program does not show them, rename them at the provider.",
+    ),
+    "not_read_only": (
+        "The server does not confirm that it opens folders for reading only.",
+        "Nothing has to be done: mailhelper changes nothing in any case.",
+    ),
+    "folders_refused": (
+        "Some folders that are left out refuse to open.",
+        "Nothing has to be done as long as they are left out.",
+    ),
+    "folders_not_looked_at": (
+        "There was no time to look at all folders.",
+        "Nothing has to be done; the server is slow or has very many folders.",
+    ),
+    "no_flags": (
+        "The server does not tell the flags of all mails.",
+        "Mail is fetched all the same, but whether it was read may be missing.",
+    ),
+    "empty_envelopes": (
+        "The server does not give sender and subject of all mails by themselves.",
+        "Nothing has to be done: mailhelper reads them from the mails.",
+    ),
+    "size_differs": (
+        "A mail has another size than the server says.",
+        "Nothing has to be done: it is fetched whole.",
+    ),
+    "no_modseq": (
+        "The server names CONDSTORE, but counts no changes.",
+        "Nothing has to be done; each sync compares a little more.",
+    ),
+    "few_connections": (
+        "The server allows few connections at a time.",
+        "Close other mail programs if fetching fails with “too many connections”.",
+    ),
+    "ledger_differs": (
+        "The ledger has mails that the server does not have now.",
+        "Sync this account; what is gone from the server stays stored here.",
+    ),
+    "mails_to_fetch": (
+        "The server has mails that are not in the ledger yet.",
+        "Sync this account, or wait for its next sync.",
+    ),
+}
+_BY_PROBE = {
+    ("dns", ErrorType.DNS_FAILED): (
+        "The server's name was not found.",
+        "Check the host's spelling (mostly imap.… and the provider's name) and this machine's internet "
+        "connection.",
+    ),
+    ("dns", ErrorType.TIMEOUT): (
+        "Nobody could say where the server is: the name servers do not answer.",
+        "Check this machine's internet connection and its DNS settings.",
+    ),
+    ("tcp", ErrorType.CONNECTION_REFUSED): (
+        "The server is there, but nothing answers at this port.",
+        "Check the port (993 for TLS, 143 for STARTTLS) and whether a firewall closes it.",
+    ),
+    ("tcp", ErrorType.TIMEOUT): (
+        "The server does not answer at this port.",
+        "Check host and port; a firewall between here and there may drop what is sent.",
+    ),
+    ("greeting", ErrorType.TIMEOUT): (
+        "The server takes the connection and then says nothing.",
+        "Check port and security (993 with tls, 143 with starttls); if they are right, try again later.",
+    ),
+    ("greeting", ErrorType.CONNECTION_RESET): (
+        "The server hangs up before it says a word.",
+        "Try again in some minutes; it may be busy, or this machine's address may be blocked there.",
+    ),
+    ("login", ErrorType.TIMEOUT): (
+        "The server does not answer to login and password.",
+        "Try again later; this says nothing of whether the password is right.",
+    ),
+    ("login", ErrorType.CONNECTION_RESET): (
+        "The server hangs up during the login.",
+        "Try again later; this says nothing of whether the password is right.",
+    ),
+    ("folder_list", ErrorType.PROTOCOL_ERROR): (
+        "The server does not list its folders.",
+        f"Try again later; if it stays, ask the provider. {_NOTHING_LOST}",
+    ),
+    ("inbox", ErrorType.MAILBOX_GONE): (
+        "The INBOX is missing, or this login may not open it.",
+        "Check at the provider's web mail that this login is that of a mailbox and sees its INBOX.",
+    ),
+    ("flags", ErrorType.MAILBOX_GONE): (
+        "The server lists a folder that it then refuses to open.",
+        "Check your rights to that folder, or leave it out: manage.py filters … --exclude.",
+    ),
+    ("flags", ErrorType.PROTOCOL_ERROR): (
+        "The server does not number the mails of a folder as IMAP asks.",
+        "That folder cannot be synced safely; ask the provider, or leave it out with --exclude.",
+    ),
+    ("fetch", ErrorType.UNFETCHABLE): (
+        "The server does not give a mail that it counts.",
+        "Open that mail at the provider's web mail; if it does not open there either, only the provider can "
+        "mend it.",
+    ),
+}
+_OF_EXTENSION = (
+    "The server names an extension that does not work.",
+    "Nothing has to be done: mailhelper asks in another way.",
+)
+_EXTENSIONS = [
+    "id",
+    "namespace",
+    "envelope",
+    "condstore",
+    "qresync",
+    "esearch",
+    "list_status",
+    "objectid",
+    "idle",
+    "sort",
+    "thread",
+    "utf8",
+    "compress",
+]
+
+
+def probe_advice(name: str, error_type: str, facts: dict | None = None, phase: str = "") -> Advice | None:
+    """The cause and the cure where a probe failed or warned; None where neither is needed."""
+    facts = facts or {}
+    if not error_type:
+        warned = facts.get("reason")
+        return Advice(*_BY_REASON[warned]) if warned in _BY_REASON else None
+    if facts.get("reason") not in _BY_REASON and not facts.get("cause"):
+        if name in _EXTENSIONS and error_type == ErrorType.PROTOCOL_ERROR:
+            return Advice(*_OF_EXTENSION)
+        if (name, error_type) in _BY_PROBE:
+            return Advice(*_BY_PROBE[name, error_type])
+    return advise(error_type, facts, phase)
+
+
+PROBES = {
+    "dns": "Name of the server",
+    "tcp": "Way to the server",
+    "tls": "Encryption and certificate",
+    "greeting": "Greeting",
+    "capability": "Capabilities before the login",
+    "login": "Login",
+    "capability_after": "Capabilities after the login",
+    "id": "What the server is",
+    "namespace": "Namespaces",
+    "folder_list": "List of folders",
+    "inbox": "INBOX, for reading only",
+    "flags": "Each folder, its numbers and flags",
+    "envelope": "Senders and subjects of the last mails",
+    "fetch": "A whole mail",
+    "condstore": "Changes since a moment (CONDSTORE)",
+    "qresync": "What went since a moment (QRESYNC)",
+    "esearch": "Short search answers (ESEARCH)",
+    "list_status": "List with figures (LIST-STATUS)",
+    "objectid": "Ids of mails (OBJECTID)",
+    "idle": "News at once (IDLE)",
+    "move": "Moving (MOVE)",
+    "sort": "Sorting (SORT)",
+    "thread": "Conversations (THREAD)",
+    "connections": "Connections at a time",
+    "completeness": "The server's mails against the ledger",
+    "utf8": "Names in UTF-8 (UTF8=ACCEPT)",
+    "compress": "Compression (COMPRESS)",
+}
+VERDICTS = {
+    "ok": "ok",
+    "warning": "warning",
+    "failed": "failed",
+    "not_offered": "not offered",
+    "skipped": "skipped",
+}
+_SKIPPED = {
+    "security_none": "no encryption is set",
+    "no_mail": "there is no mail to try it on",
+    "not_asked": "not asked for",
+    "never_synced": "nothing was synced yet",
+    "time": "the time was over",
+}
+
+
+def why_skipped(because: str) -> str:
+    return _SKIPPED.get(because) or f"after “{PROBES.get(because, because)}” it would tell nothing"
+
+
+def change(probe: str, what: str, before, after) -> str:
+    """One thing that differs between two reports."""
+    if what == "capabilities":
+        parts = [f"{word}: {' '.join(names)}" for word, names in (("lost", before), ("new", after)) if names]
+        return f"{PROBES[probe]}: {'; '.join(parts)}"
+    if what == "verdict":
+        return f"{PROBES[probe]}: {VERDICTS[after]} (before: {VERDICTS[before]})"
+    return f"{PROBES[probe]}, {what.replace('_', ' ')}: {after or '–'} (before: {before or '–'})"

@@ -11,7 +11,9 @@ import json
 import secrets
 import unicodedata
 from dataclasses import dataclass
+from datetime import datetime
 
+from cryptography import x509
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
@@ -185,3 +187,11 @@ def recovery_wrapping_key(recovery_key: str) -> bytes:
     if len(secret) != RECOVERY_BYTES:
         raise WrongRecoveryKey
     return subkey(secret, "recovery key")
+
+
+def certificate_expiry(der: bytes) -> datetime | None:
+    """Until when a certificate that nobody verified says that it is valid; None when it cannot be read."""
+    try:
+        return x509.load_der_x509_certificate(der).not_valid_after_utc
+    except ValueError:
+        return None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 
 from accounts.actions import Connection
 from accounts.errors import ErrorType, SyncError
@@ -57,7 +58,9 @@ class ImapSession:
         deadline: Deadline,
         max_literal: int,
         on_bytes: Callable[[int], None] = lambda count: None,
+        on_step: Callable[[str], None] = lambda name: None,
     ):
+        self._on_step = on_step
         self._guard = SocketGuard(deadline)
         self._max_literal = max_literal
         self._confused = False
@@ -65,7 +68,7 @@ class ImapSession:
         self._qresync = False
         try:
             with self._step(CONNECT_SECONDS):
-                self._client = Client(connection, port, security, self._guard, max_literal, on_bytes)
+                self._client = Client(connection, port, security, self._guard, max_literal, on_bytes, on_step)
                 if security == Security.STARTTLS:
                     self._client.upgrade()
             with self._step(STEP_SECONDS, login=True, allowance=BYTES_BEFORE_LOGIN):
@@ -94,6 +97,7 @@ class ImapSession:
 
         QRESYNC is enabled by the way: that is allowed only before a folder is opened (RFC 5161).
         """
+        self._on_step("folder_list")
         asked = [(b"ENABLE QRESYNC",)] if self._offers(b"QRESYNC") and not self.gmail else []
         if self._offers(b"LIST-STATUS"):
             use = "SPECIAL-USE " if self._offers(b"SPECIAL-USE") else ""
@@ -266,6 +270,11 @@ class ImapSession:
                 raise
             complete = False
         return FlagSurvey(flags, complete, changed)
+
+    @property
+    def certificate_expires_at(self) -> datetime | None:
+        """Until when the server's certificate is valid; None without TLS."""
+        return self._client.certificate_expires_at
 
     @property
     def gmail(self) -> bool:

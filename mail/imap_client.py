@@ -5,12 +5,15 @@ import logging
 import socket
 import ssl
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError
 
+from accounts.errors import ErrorType, SyncError
 from accounts.models import Security
 from mail.deadline import resolve
+from mail.imap_errors import password_trouble
 from mail.imap_text import quoted
 from mail.wire import Wire
 
@@ -26,17 +29,21 @@ for _name in ("imapclient.imapclient", "imapclient.imaplib"):
     logging.getLogger(_name).addFilter(lambda record: False)
 
 
-class _Imap4(imaplib.IMAP4):
+class BoundedImap4(imaplib.IMAP4):
     """imaplib on a socket that we dial, read in pieces, and refuse to read past a limit."""
 
-    def __init__(self, host, port, dial, max_literal, on_bytes):
-        self._dial, self._max_literal, self._on_bytes = dial, max_literal, on_bytes
+    def __init__(self, host, port, dial, max_literal, on_bytes, on_step=lambda name: None):
+        self._dial, self._max_literal, self._on_bytes, self._on_step = dial, max_literal, on_bytes, on_step
         self.allowance = BYTES_BEFORE_LOGIN
         self._unreported = 0
         super().__init__(host, port)
 
     def _create_socket(self, timeout):
         return self._dial()
+
+    def _get_capabilities(self):
+        self._on_step("capability")
+        super()._get_capabilities()
 
     def read(self, size):
         if size > min(self._max_literal, self.allowance):
@@ -72,9 +79,9 @@ class _Imap4(imaplib.IMAP4):
 class Client(IMAPClient):
     """Connects and logs in; what follows goes over `wire`. `offers` are the capabilities after the login."""
 
-    def __init__(self, connection, port, security, guard, max_literal, on_bytes):
-        self._connection, self._guard = connection, guard
-        self._limits = max_literal, on_bytes
+    def __init__(self, connection, port, security, guard, max_literal, on_bytes, on_step):
+        self._connection, self._guard, self._on_step = connection, guard, on_step
+        self._limits = max_literal, on_bytes, on_step
         self._context = ssl.create_default_context(cadata=connection.ca_pem or None)
         tls = security == Security.TLS
         super().__init__(connection.host, port, ssl=tls, timeout=SocketTimeout(DIAL_SECONDS, SILENCE_SECONDS))
@@ -83,14 +90,16 @@ class Client(IMAPClient):
         self.offers: frozenset[bytes] = frozenset()
 
     def _create_IMAP4(self):
-        return _Imap4(self.host, self.port, self._dial, *self._limits)
+        return BoundedImap4(self.host, self.port, self._dial, *self._limits)
 
     def _dial(self):
+        self._on_step("dns")
         addresses = resolve(self.host, self.port, self._guard.at_most(DIAL_SECONDS))
+        self._on_step("tcp")
         for position, (family, kind, protocol, _, address) in enumerate(addresses, 1):
             limit = self._guard.at_most(DIAL_SECONDS)
             try:
-                sock = _connected(family, kind, protocol, address, limit)
+                sock = connected(family, kind, protocol, address, limit)
                 break
             except OSError:
                 if position == len(addresses):
@@ -98,24 +107,36 @@ class Client(IMAPClient):
         self._guard.watch(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # AUTHENTICATE would wait 40 ms for an ACK
         sock.settimeout(SILENCE_SECONDS)
-        return self._context.wrap_socket(sock, server_hostname=self.host) if self.ssl else sock
+        if self.ssl:
+            self._on_step("tls")
+            sock = self._context.wrap_socket(sock, server_hostname=self.host)
+        self._on_step("greeting")
+        return sock
 
     def read_at_most(self, allowance: int) -> None:
         """From now on, whatever a server sends; then the answer is not understood."""
         self._imap.allowance = allowance
 
+    @property
+    def certificate_expires_at(self) -> datetime | None:
+        return expiry_of(self._imap.sock)
+
     def upgrade(self):
+        self._on_step("tls")
         if self._imap.state != "NONAUTH":
             raise ssl.SSLError("the server skips authentication, so TLS cannot be asked for")
         try:
             self.starttls(self._context)
         except CapabilityError as error:
-            raise ssl.SSLError("the server offers no STARTTLS") from error
+            raise SyncError(ErrorType.TLS_FAILED, str(error), reason="no_starttls") from error
         self._imap.untagged_responses = {}  # what came before TLS may be forged
 
     def authenticate(self, login: str, secret: str) -> None:
+        self._on_step("login")
         if self._imap.state != "AUTH":
             self._imap.untagged_responses = {}
+            if trouble := password_trouble(self._named()):
+                raise trouble
             if self.has_capability("AUTH=PLAIN"):
                 self.plain_login(login, secret)
             else:
@@ -125,7 +146,10 @@ class Client(IMAPClient):
                 self._checkok("login", typ, data)
                 self._imap.state = "AUTH"
         self._cached_capabilities = None
-        self.offers = frozenset(word.upper() for word in self.capabilities())
+        self.offers = self._named()
+
+    def _named(self) -> frozenset[bytes]:
+        return frozenset(word.upper() for word in self.capabilities())
 
     def drop(self) -> None:
         with suppress(OSError):  # it may be gone already
@@ -135,7 +159,15 @@ class Client(IMAPClient):
         self._imap.report_rest()
 
 
-def _connected(family, kind, protocol, address, seconds: float) -> socket.socket:
+def expiry_of(sock: socket.socket) -> datetime | None:
+    """Until when the certificate of the other side is valid; None without TLS or a verified certificate."""
+    certificate = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
+    if not certificate:
+        return None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+
+
+def connected(family, kind, protocol, address, seconds: float) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
         sock.settimeout(seconds)

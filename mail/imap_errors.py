@@ -77,6 +77,18 @@ _OUTAGE_AT_LOGIN = re.compile(
 _BACKOFF = re.compile(r"backoff time:? *(\d{1,9}) *milliseconds", re.I)
 _NO_WAY_THERE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
+_BY_VERIFY_CODE = {
+    2: "unknown_ca",
+    9: "certificate_not_yet_valid",
+    10: "certificate_expired",
+    18: "self_signed",
+    19: "unknown_ca",
+    20: "unknown_ca",
+    21: "unknown_ca",
+    62: "other_name",
+    64: "other_name",
+}
+
 # Said of one mail or one folder, they say nothing of the others.
 _OF_ONE_THING = ("UNAVAILABLE", "INUSE", "SERVERBUG")
 _OF_ONE_FOLDER = ("NONEXISTENT", "NOPERM")
@@ -92,9 +104,11 @@ def translated(error: Exception, login: bool, refused: ErrorType) -> SyncError:
         case TimeoutError():
             return SyncError(ErrorType.TIMEOUT, words)
         case ssl.SSLCertVerificationError():
-            return SyncError(ErrorType.TLS_FAILED, words, verify_code=error.verify_code)
+            return SyncError(ErrorType.TLS_FAILED, words, **certificate_facts(error.verify_code))
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return SyncError(ErrorType.CONNECTION_RESET, words)
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "PACKET_LENGTH_TOO_LONG"):
+            return SyncError(ErrorType.TLS_FAILED, words, reason="no_tls")
         case ssl.SSLError():
             return SyncError(ErrorType.TLS_FAILED, words)
         case ConnectionRefusedError():
@@ -107,6 +121,21 @@ def translated(error: Exception, login: bool, refused: ErrorType) -> SyncError:
             error_type, facts = _by_words(words, error, login, refused)
             return SyncError(error_type, words, **facts)
     return SyncError(ErrorType.PROTOCOL_ERROR, words, exception=type(error).__name__)
+
+
+def certificate_facts(verify_code: int) -> dict:
+    """What OpenSSL has against a certificate (X509_V_ERR_… in x509_vfy.h), and our word for it."""
+    reason = _BY_VERIFY_CODE.get(verify_code)
+    return {"verify_code": verify_code} | ({"reason": reason} if reason else {})
+
+
+def password_trouble(offers: frozenset[bytes]) -> SyncError | None:
+    """Why these capabilities forbid to send a password (RFC 9051 section 6.2.3); None when they do not."""
+    if b"AUTH=PLAIN" in offers or b"LOGINDISABLED" not in offers:
+        return None
+    if offers & {b"AUTH=XOAUTH2", b"AUTH=OAUTHBEARER"}:
+        return SyncError(ErrorType.ACCOUNT_DISABLED, reason="oauth2_only")
+    return SyncError(ErrorType.AUTH_FAILED, reason="login_disabled")
 
 
 def _by_words(words: str, error: Exception, login: bool, refused: ErrorType) -> tuple[ErrorType, dict]:

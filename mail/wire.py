@@ -24,6 +24,7 @@ class Wire:
 
     def __init__(self, imap):
         self._imap = imap
+        self.end = b""  # what the last command ended with
 
     def ask(self, *command: bytes) -> Iterator[Answer]:
         """The untagged answers to one command. Raises Refused at its end when it was."""
@@ -51,6 +52,7 @@ class Wire:
                 raise self._imap.abort(f"unexpected answer: {answer[0][:100]!r}")
             else:
                 open_tags.remove(tag)
+                self.end = words
                 if words[:2].upper() != b"OK":
                     refused[tag] = words
 

@@ -8,10 +8,11 @@ from django.db import transaction
 
 from accounts.errors import UsageError
 from accounts.models import MailAccount, User
+from diagnostics.ladder import TOTAL_SECONDS
 from mail import folders, ledger
 from mail.models import Folder
 from pipeline import jobs, queries, runner, runs, tasks
-from pipeline.models import AccountRun, PipelineJob, RunStatus, Trigger
+from pipeline.models import AccountRun, JobType, PipelineJob, RunStatus, Trigger
 from pipeline.work import Work
 
 DEFAULT_MAX_MAILS = 100
@@ -62,6 +63,28 @@ class PipelineBroker:
                     runs.give_grant(run, keys[run.account_id])
                 if run.status == RunStatus.PENDING:
                     tasks.ring_after_commit(run)
+        return job.pk
+
+    def enqueue_diagnostics_job(
+        self,
+        user: User,
+        account: MailAccount,
+        keys: Keys | None = None,
+        *,
+        trigger: Trigger = Trigger.PAGE,
+    ) -> UUID:
+        """Ask the workers to examine one account; the report is kept with the run's id. Returns the job's id.
+
+        `keys` as in enqueue_fetch_job. Raises ValueError for an account of somebody else.
+        """
+        tasks.wake()
+        asked = _asked(None, TOTAL_SECONDS, try_now=True)
+        with transaction.atomic():
+            job, [run] = _create(user, _chosen(user, account), asked, trigger, kind=JobType.DIAGNOSTICS)
+            if keys and run.account_id in keys:
+                runs.give_grant(run, keys[run.account_id])
+            if run.status == RunStatus.PENDING:
+                tasks.ring_after_commit(run)
         return job.pk
 
     def create_fetch_job_here(
@@ -196,11 +219,11 @@ def _create(
     asked: runs.Asked,
     trigger: Trigger,
     first_whole: bool = False,
+    kind: JobType = JobType.FETCH,
 ) -> tuple[PipelineJob, list[AccountRun]]:
     accounts = sorted(accounts, key=lambda account: account.pk)  # the order in which rows are locked
-    job = jobs.create(
-        user, accounts, trigger=trigger, max_mails=asked.max_mails, timeout_seconds=asked.timeout_seconds
-    )
+    limits = {"max_mails": asked.max_mails, "timeout_seconds": asked.timeout_seconds}
+    job = jobs.create(user, accounts, type=kind, trigger=trigger, **limits)
     whole = runs.Asked(priority=asked.priority, try_now=asked.try_now)
     account_runs = []
     for account in accounts:

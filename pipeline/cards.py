@@ -17,7 +17,7 @@ from pipeline import heartbeats
 from pipeline.broker import PipelineBroker
 from pipeline.console import PATIENCE, PHASE_WORDS, duration, megabytes
 from pipeline.estimate import Estimate, estimate
-from pipeline.models import RunStatus
+from pipeline.models import JobType, RunStatus
 from pipeline.queries import HealthReport
 
 NEEDS_A_PERSON = ("broken", "failed", "skipped", "unexplained", "doubted", "degraded", "stuck")
@@ -167,10 +167,11 @@ def overview_of(user) -> dict:
 def _stuck_accounts(user) -> set:
     """Accounts whose run no worker has taken up, or whose worker is gone."""
     now = timezone.now()
+    fetch = Q(runs__kind=JobType.FETCH)
     due = Q(runs__status=RunStatus.PENDING, runs__owner="", runs__run_after__lt=now - PATIENCE)
     waiting = Q(pk=None) if heartbeats.ticks() else due
     abandoned = Q(runs__status=RunStatus.RUNNING, runs__lease_until__lt=now - PATIENCE)
-    return set(user.mail_accounts.filter(waiting | abandoned).values_list("pk", flat=True))
+    return set(user.mail_accounts.filter(fetch & (waiting | abandoned)).values_list("pk", flat=True))
 
 
 def _headline(cards: list[Card]) -> str:

@@ -79,6 +79,8 @@ def why_it_rests(account: MailAccount) -> dict:
 
 
 def note_success(run: AccountRun, now: datetime) -> None:
+    if run.kind != JobType.FETCH:
+        return
     host = locked_host(run.account)
     _close(host)
     if host.connection_cap is not None and now - host.cap_lowered_at >= RAISE_CAP_AFTER:
@@ -95,7 +97,7 @@ def note_success(run: AccountRun, now: datetime) -> None:
 
 def note_error(run: AccountRun, error_type: str) -> None:
     """What an error means for its server, whether or not the run goes on."""
-    if error_type != ErrorType.TOO_MANY_CONNECTIONS:
+    if run.kind != JobType.FETCH or error_type != ErrorType.TOO_MANY_CONNECTIONS:
         return
     host, now = locked_host(run.account), timezone.now()
     lately = host.cap_lowered_at and now - host.cap_lowered_at < LOWER_CAP_EVERY
@@ -110,8 +112,10 @@ def note_failure(
 ) -> datetime | None:
     """Put a failed run down. Returns when the next run by itself may try, if not by the schedule.
 
-    Failures by settings that were replaced meanwhile are nobody's.
+    Failures by settings that were replaced meanwhile are nobody's. Diagnostics count for nothing.
     """
+    if run.kind != JobType.FETCH:
+        return None
     if run.started_at and run.started_at < run.account.connection_changed_at:
         return None
     host, facts = locked_host(run.account), facts or {}

@@ -127,7 +127,8 @@ class PerformanceReport:
 
 
 def run_report(run: AccountRun) -> RunReport:
-    told = advice.advise(run.error_type, run.error_facts, run.phase)
+    probe = run.error_facts.get("probe", "")
+    told = advice.probe_advice(probe, run.error_type, run.error_facts, run.phase)
     duration = (run.ended_at - run.started_at).total_seconds() if run.ended_at and run.started_at else None
     return RunReport(
         run_id=run.pk,
@@ -237,12 +238,14 @@ def is_new(account: MailAccount) -> bool:
 
 def awaits_first_import(account: MailAccount) -> bool:
     """Whether no sync of all its folders has succeeded yet; one that took stock alone does not count."""
-    synced = account.runs.filter(status=RunStatus.SUCCESS, folder=None).exclude(max_mails=0)
+    synced = account.runs.filter(kind=JobType.FETCH, status=RunStatus.SUCCESS, folder=None)
+    synced = synced.exclude(max_mails=0)
     return not synced.exists()
 
 
 def performance_report(user: User) -> PerformanceReport:
-    ended = AccountRun.objects.filter(account__user=user).exclude(status__in=RUN_ACTIVE)
+    fetches = AccountRun.objects.filter(account__user=user, kind=JobType.FETCH)
+    ended = fetches.exclude(status__in=RUN_ACTIVE)
     rows = list(ended.values_list("status", "phase_seconds"))
     good = sum(status == RunStatus.SUCCESS for status, _ in rows)
     return PerformanceReport(

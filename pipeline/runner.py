@@ -20,8 +20,9 @@ from accounts.errors import ErrorType, SealBroken, SyncError
 from diagnostics.vitals import vitals_of
 from mail.fetch import Fetcher
 from pipeline import retry, runs
+from pipeline.examination import examine
 from pipeline.intake import fetch_pending
-from pipeline.models import AccountRun, Phase
+from pipeline.models import AccountRun, JobType, Phase
 from pipeline.stock import take_stock
 from pipeline.work import Leave, Work
 
@@ -46,7 +47,8 @@ def _attempt(work: Work, account_key: bytes | None) -> Exception | None:
     """What went wrong, as a value: an exception chained to it would carry the server's words into a log."""
     try:
         work.open(account_key or grants.open_account_key(work.account, work.run.grant_id))
-        sync(work)
+        story = sync if work.run.kind == JobType.FETCH else examine
+        story(work)
     except Exception as error:  # whatever it is, the run ends with its name
         return error
     return None
@@ -96,6 +98,9 @@ def _named(work: Work, error: Exception) -> tuple[ErrorType, dict]:
 
 
 def _next_try(work: Work, error_type: ErrorType, facts: dict) -> retry.Again | None:
+    """None also for a diagnostics run: whoever asked asks again."""
+    if work.run.kind != JobType.FETCH:
+        return None
     row = AccountRun.objects.values("retries", "timeout_seconds", "started_at").get(pk=work.run.pk)
     limit, hint = row["timeout_seconds"], facts.get("backoff_seconds")
     return retry.decide(

@@ -24,7 +24,16 @@ from accounts import grants
 from accounts.errors import ErrorType, MailhelperError
 from accounts.models import GrantEnd, GrantPurpose, KeyGrant, MailAccount
 from pipeline import gate, jobs
-from pipeline.models import JOB_OPEN, RUN_ACTIVE, AccountRun, JobEvent, JobRun, PipelineJob, RunStatus
+from pipeline.models import (
+    JOB_OPEN,
+    RUN_ACTIVE,
+    AccountRun,
+    JobEvent,
+    JobRun,
+    JobType,
+    PipelineJob,
+    RunStatus,
+)
 from pipeline.states import RUN_ARROWS
 
 LAPSES_THAT_LOSE = 3
@@ -148,7 +157,7 @@ def ask_for_another_look(account: MailAccount) -> None:
 
     Call it first in the wish's transaction: it locks the run, also one that is claimed meanwhile.
     """
-    account.runs.filter(status__in=RUN_ACTIVE).update(look_again=True)
+    account.runs.filter(kind=JobType.FETCH, status__in=RUN_ACTIVE).update(look_again=True)
 
 
 def give_grant(run: AccountRun, account_key: bytes) -> None:

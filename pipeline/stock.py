@@ -46,9 +46,10 @@ def take_stock(work: Work, fetcher: Fetcher) -> Folders:
 
 
 def _wanted(work: Work, session: ImapSession) -> Wanted:
-    listed = session.list_folders()
-    if not listed:
-        raise SyncError(ErrorType.PROTOCOL_ERROR, missing="LIST")
+    with work.preflight.named():
+        listed = session.list_folders()
+        if not listed:
+            raise SyncError(ErrorType.PROTOCOL_ERROR, missing="LIST")
     surveyed = survey(listed, work.filters, all_mail=session.gmail)
     rows = folders.record_survey(work.guard, work.sealer, surveyed, work.run.started_at)
     work.folders = len(surveyed)

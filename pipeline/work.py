@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts import actions, vault
 from accounts.errors import ErrorType, MailhelperError, SyncError
 from accounts.models import MailAccount
+from diagnostics.preflight import Preflight
 from mail.deadline import Deadline
 from mail.imap import ImapSession
 from mail.models import Folder
@@ -53,6 +54,7 @@ class Work:
     failed: list[PendingMail] = field(default_factory=list)
     bug: Exception | None = None
     refused: SyncError | None = None
+    preflight: Preflight = field(default_factory=Preflight)
     shared: set[tuple[int, datetime]] = field(default_factory=set)
     _account_key: bytes | None = None
     _beaten: float = field(default_factory=time.monotonic)
@@ -111,23 +113,28 @@ class Work:
         self.sealer = Sealer.for_claim(self.account, account_key, self.connection.mail_key_digest)
 
     def connect(self) -> ImapSession:
-        return ImapSession(
-            self.connection,
-            self.account.port,
-            self.account.security,
-            deadline=self.deadline,
-            max_literal=settings.MAILHELPER_MAX_MAIL_BYTES + LITERAL_SLACK_BYTES,
-            on_bytes=self.received,
-        )
+        with self.preflight.named():
+            return ImapSession(
+                self.connection,
+                self.account.port,
+                self.account.security,
+                deadline=self.deadline,
+                max_literal=settings.MAILHELPER_MAX_MAIL_BYTES + LITERAL_SLACK_BYTES,
+                on_bytes=self.received,
+                on_step=self.preflight.begin,
+            )
 
     def guard(self) -> None:
         runs.hold(self.claim)
         self._beaten = time.monotonic()
 
-    @contextmanager
-    def phase(self, phase: Phase) -> Iterator[None]:
+    def enter(self, phase: Phase) -> None:
         self._phase = phase
         self.show(phase=phase)
+
+    @contextmanager
+    def phase(self, phase: Phase) -> Iterator[None]:
+        self.enter(phase)
         bound = self.deadline.phase(self.limits[phase]) if phase in self.limits else nullcontext()
         with self.timed(phase), bound:
             yield

@@ -1,0 +1,113 @@
+"""Examine a mailbox: ask one question after the other, each within its own time, and tell how it went.
+
+Read-only towards the mailbox (EXAMINE, BODY.PEEK). Nothing that a server does comes out as an exception.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from accounts.actions import Connection, filters_of
+from accounts.errors import ErrorType, MailhelperError, SyncError
+from accounts.models import MailAccount
+from diagnostics import probes
+from diagnostics.climb import Climb
+from diagnostics.probe import Examination, Probe, ProbeResult, Told, Verdict, skipped
+from diagnostics.redact import Redactor
+from mail.deadline import Deadline
+from mail.wire import Refused
+
+TOTAL_SECONDS = 600
+
+logger = logging.getLogger("mailhelper.ladder")
+
+
+def examine(
+    connection: Connection,
+    account: MailAccount,
+    account_key: bytes,
+    *,
+    on_result: Callable[[ProbeResult], None] = lambda result: None,
+    on_probe: Callable[[str], None] = lambda name: None,
+    on_bytes: Callable[[int], None] = lambda count: None,
+    connections: bool = False,
+    total_seconds: float = TOTAL_SECONDS,
+) -> Examination:
+    """Ask everything. `on_result` hears each answer as it comes; what it raises comes out of here.
+
+    `connections`: also ask how many are allowed at a time. Seconds are wall-clock.
+    """
+    start = time.monotonic()
+    climb = Climb(
+        connection,
+        account,
+        account_key,
+        filters_of(account, account_key),
+        Deadline(total_seconds),
+        on_bytes,
+        Redactor(connection),
+        connections,
+    )
+    results = []
+    try:
+        for result in _results(climb, on_probe):
+            results.append(result)
+            on_result(result)
+    finally:
+        climb.close()
+    return Examination(tuple(results), time.monotonic() - start)
+
+
+def _results(climb: Climb, on_probe: Callable[[str], None]) -> Iterator[ProbeResult]:
+    bad: set[str] = set()
+    for probe in probes.in_order(climb.security):
+        on_probe(probe.name)
+        result = _asked(probe, climb, bad)
+        if not _can_be_built_on(result):
+            bad.add(probe.name)
+        yield result
+
+
+def _can_be_built_on(result: ProbeResult) -> bool:
+    if result.verdict == Verdict.SKIPPED:
+        return result.good
+    return result.verdict != Verdict.FAILED
+
+
+def _asked(probe: Probe, climb: Climb, bad: set[str]) -> ProbeResult:
+    start = time.monotonic()
+    because = next((name for name in probe.needs if name in bad), "")
+    if because or climb.deadline.passed():
+        told, error_type, words = skipped(because or "time"), "", ""
+    else:
+        told, error_type, words = _tried(probe, climb)
+    seconds = round(time.monotonic() - start, 4)
+    heard = "\n".join(filter(None, (climb.take_heard(), words)))
+    return ProbeResult(
+        probe.name,
+        told.verdict.value,
+        seconds,
+        error_type,
+        told.facts,
+        climb.redact(heard),
+        probe.decides,
+    )
+
+
+def _tried(probe: Probe, climb: Climb) -> tuple[Told, str, str]:
+    """What came of it, the error's type, and the words that came with the error."""
+    try:
+        with climb.probing(probe.seconds, probe.quiet):
+            return probe.ask(climb), "", ""
+    except SyncError as error:
+        return Told(Verdict.FAILED, error.facts), error.error_type.value, _words(probe, error)
+    except MailhelperError:
+        raise  # somebody wants us to stop
+    except Exception as error:
+        logger.error("probe %s: %s", probe.name, type(error).__name__)
+        return Told(Verdict.FAILED, {"exception": type(error).__name__}), ErrorType.BUG.value, ""
+
+
+def _words(probe: Probe, error: SyncError) -> str:
+    """Where mail is read, only what the server itself says in refusing; anything else may hold mail."""
+    return "" if probe.quiet and not isinstance(error.__cause__, Refused) else error.evidence

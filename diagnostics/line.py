@@ -1,0 +1,263 @@
+"""One connection to a mail server, opened step by step; whatever goes wrong comes out as a SyncError."""
+
+import base64
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+
+from accounts.actions import Connection
+from accounts.errors import ErrorType, SyncError
+from accounts.models import Security
+from mail.deadline import LONGEST_STEP, Deadline, SocketGuard
+from mail.imap_client import SILENCE_SECONDS, BoundedImap4, connected, expiry_of
+from mail.imap_errors import FOREIGN, password_trouble, translated
+from mail.imap_text import examined, flat
+from mail.wire import Answer, Refused, Wire
+
+ANSWER_BYTES = 32_000_000
+HEARD_LINES, HEARD_BYTES = 30, 400
+
+
+class _Imap(BoundedImap4):
+    """imaplib that says and asks nothing by itself."""
+
+    def _connect(self):
+        self.tagpre = b"P"
+
+    def switch_to(self, sock: ssl.SSLSocket) -> None:
+        """What was read before and not yet used may be forged; it is forgotten."""
+        self.sock, self.file = sock, sock.makefile("rb")
+
+
+class Line:
+    """What the server says goes to `heard`, as evidence, while `quiet` is not set."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        security: str,
+        *,
+        deadline: Deadline,
+        max_literal: int,
+        on_bytes: Callable[[int], None],
+        heard: list[str],
+    ):
+        self._connection, self.security = connection, security
+        self._max_literal, self._on_bytes = max_literal, on_bytes
+        self._guard = SocketGuard(deadline)
+        self._sock: socket.socket | None = None
+        self._imap: _Imap | None = None
+        self.broken = False
+        self.quiet = False
+        self.heard = heard
+        self.offers: frozenset[bytes] = frozenset()
+        self.opened: bytes | None = None
+        self.read_only = False
+
+    @property
+    def encrypted(self) -> bool:
+        return isinstance(self._sock, ssl.SSLSocket)
+
+    @property
+    def certificate_expires_at(self) -> datetime | None:
+        return expiry_of(self._sock)
+
+    @property
+    def tls_version(self) -> str:
+        return self._sock.version() if self.encrypted else ""
+
+    @contextmanager
+    def step(
+        self,
+        seconds: float = LONGEST_STEP,
+        *,
+        login: bool = False,
+        refused: ErrorType = ErrorType.PROTOCOL_ERROR,
+    ) -> Iterator[None]:
+        """Within so many seconds and the time that the probe at hand has; what fails is named."""
+        try:
+            with self._guard.within(seconds):
+                yield
+        except FOREIGN as error:
+            self.broken = self.broken or not isinstance(error, Refused)
+            if self._guard.fired:
+                raise SyncError(ErrorType.TIMEOUT) from error
+            raise translated(error, login, refused) from error
+        if self._guard.fired:  # a socket that is shut reads as one whose other side has hung up
+            self.broken = True
+            raise SyncError(ErrorType.TIMEOUT)
+
+    def dial(self, address: tuple, seconds: float = SILENCE_SECONDS) -> None:
+        """`address` as getaddrinfo gives it."""
+        family, kind, protocol, _, place = address
+        with self.step():
+            self._sock = connected(family, kind, protocol, place, self._guard.at_most(seconds))
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sock.settimeout(SILENCE_SECONDS)
+            self._guard.watch(self._sock)
+
+    def encrypt(self) -> None:
+        """A handshake that verifies chain and name. Nothing is said over a connection that fails it."""
+        context = ssl.create_default_context(cadata=self._connection.ca_pem or None)
+        with self.step():
+            self._sock = context.wrap_socket(self._sock, server_hostname=self._connection.host)
+            if self._imap:
+                self._imap.switch_to(self._sock)
+
+    def greet(self, seconds: float = SILENCE_SECONDS) -> bytes:
+        """The first line, whatever it is; empty when the server hangs up."""
+        with self.step(seconds):
+            self._imap = _Imap("", 0, lambda: self._sock, self._max_literal, self._on_bytes)
+            self._wire = Wire(self._imap)
+            line = self._imap.readline().rstrip(b"\r\n")
+        self._hear(line)
+        return line
+
+    def learn_capabilities(self) -> None:
+        words = b" ".join(
+            text[11:] for text in map(flat, self.ask(b"CAPABILITY")) if text[:11].upper() == b"CAPABILITY "
+        )
+        self.offers = frozenset(words.upper().split())
+        if not self.offers:
+            raise SyncError(ErrorType.PROTOCOL_ERROR, missing="CAPABILITY")
+
+    def start_tls(self) -> None:
+        if b"STARTTLS" not in self.offers:
+            raise SyncError(ErrorType.TLS_FAILED, reason="no_starttls")
+        self.ask(b"STARTTLS", refused=ErrorType.TLS_FAILED)
+        self.offers = frozenset()
+        self.encrypt()
+
+    def log_in(self) -> None:
+        """Never without the TLS that was asked for."""
+        if self.security != Security.NONE and not self.encrypted:
+            raise SyncError(ErrorType.TLS_FAILED)
+        if trouble := password_trouble(self.offers):
+            raise trouble
+        login, secret = self._connection.login, self._connection.secret
+        if b"AUTH=PLAIN" in self.offers:
+            message = base64.b64encode(f"\0{login}\0{secret}".encode())
+            self._converse(b"AUTHENTICATE PLAIN", message, login=True, refused=ErrorType.AUTH_FAILED)
+        else:
+            self.ask(b"LOGIN ", login.encode(), b" ", secret.encode(), login=True)
+
+    def open(self, address: tuple) -> None:
+        """All steps, up to being logged in."""
+        self.dial(address)
+        if self.security == Security.TLS:
+            self.encrypt()
+        if self.greet()[:4].upper() != b"* OK":
+            raise SyncError(ErrorType.TEMPORARILY_UNAVAILABLE)
+        self.learn_capabilities()
+        if self.security == Security.STARTTLS:
+            self.start_tls()
+            self.learn_capabilities()
+        self.log_in()
+        self.learn_capabilities()
+
+    def ask(
+        self, *command: bytes, login: bool = False, refused: ErrorType = ErrorType.PROTOCOL_ERROR
+    ) -> list[Answer]:
+        """The untagged answers to one command, text and names in turn as Wire takes them."""
+        answers: list[Answer] = []
+        with self.step(login=login, refused=refused):
+            self._imap.allowance = ANSWER_BYTES
+            for answer in self._wire.ask(*command):
+                answers.append(answer)
+                self._hear(answer[0])
+            self._imap.report_rest()
+        return answers
+
+    def examine(self, raw_name: bytes, how: bytes = b"") -> dict[str, int]:
+        """What EXAMINE tells in numbers: exists, uidvalidity, uidnext, highestmodseq; what is missing is."""
+        self.opened = None
+        answers = self.ask(b"EXAMINE ", raw_name, how, refused=ErrorType.MAILBOX_GONE)
+        self.opened, self.read_only = raw_name, b"[READ-ONLY]" in self._wire.end.upper()
+        return dict(filter(None, (examined(flat(answer)) for answer in answers)))
+
+    def idle(self) -> None:
+        """Enter IDLE (RFC 2177) and leave it at once."""
+        self._converse(b"IDLE", b"DONE")
+
+    def _converse(self, command: bytes, answer: bytes, login: bool = False, refused=ErrorType.PROTOCOL_ERROR):
+        """A command that the server answers with "+", what is said to that, and the end."""
+        with self.step(login=login, refused=refused):
+            self._imap.allowance = ANSWER_BYTES
+            tag = self._imap._new_tag()
+            self._imap.send(tag + b" " + command + b"\r\n")
+            self._await(tag, b"+")
+            self._imap.send(answer + b"\r\n")
+            self._await(tag, tag + b" ")
+
+    def _await(self, tag: bytes, wanted: bytes) -> bytes:
+        while True:
+            line = self._wire._line()
+            self._hear(line)
+            if line.startswith(tag + b" ") and line.split(b" ")[1:2] != [b"OK"]:
+                raise Refused(
+                    f"refused: {line.partition(b' ')[2][:2000].decode('utf-8', 'backslashreplace')}"
+                )
+            if line.startswith(wanted):
+                return line
+            if line[:5].upper() == b"* BYE":
+                raise self._imap.abort(line[:2000].decode("utf-8", "backslashreplace"))
+            if not line.startswith(b"* "):
+                raise self._imap.abort("unexpected answer")
+
+    def exchange_raw(self, said: bytes, heard_enough: Callable[[bytes], bool], limit: int = 65_536) -> bytes:
+        """Say bytes and read until it is enough; the conversation is over after that."""
+        with self.step():
+            self.broken = True
+            self._imap.send(said)
+            heard = b""
+            while not heard_enough(heard) and len(heard) < limit:
+                if not (piece := self._imap.file.read1(4096)):
+                    raise self._imap.abort("socket error: EOF")
+                heard += piece
+        return heard
+
+    def peer_says_to_a_hello(self, seconds: float) -> bytes:
+        """The first bytes that answer a TLS handshake which sends nothing else."""
+        outgoing = ssl.MemoryBIO()
+        context = _unverifying()
+        hello = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=self._connection.host)
+        with self.step(seconds):
+            with suppress(ssl.SSLWantReadError):
+                hello.do_handshake()
+            self._sock.sendall(outgoing.read())
+            return self._sock.recv(16)
+
+    def unverified_certificate(self) -> bytes | None:
+        """In DER, after a handshake that trusts anybody. The line is of no further use."""
+        with self.step():
+            self.broken = True
+            self._sock = _unverifying().wrap_socket(self._sock, server_hostname=self._connection.host)
+            return self._sock.getpeercert(binary_form=True)
+
+    def close(self) -> None:
+        """Without a goodbye that could hang."""
+        self._guard.release()
+        with suppress(OSError):
+            if self._imap and not self.broken:
+                self._sock.settimeout(1)
+                self._imap.send(b"PX LOGOUT\r\n")
+        with suppress(OSError):
+            if self._sock:
+                self._sock.shutdown(socket.SHUT_RDWR)
+        for part in (self._imap and self._imap.file, self._sock):
+            with suppress(OSError):
+                if part:
+                    part.close()
+
+    def _hear(self, line: bytes) -> None:
+        names_keywords = line.upper().startswith((b"FLAGS ", b"OK [PERMANENTFLAGS "))
+        if not self.quiet and not names_keywords and len(self.heard) < HEARD_LINES:
+            self.heard.append(line[:HEARD_BYTES].decode("utf-8", "backslashreplace"))
+
+
+def _unverifying() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context

@@ -1,0 +1,116 @@
+"""How an examination looks on a terminal as it goes on, and as JSON."""
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.markup import escape
+
+from accounts import advice
+from diagnostics.models import DiagnosticReport
+from diagnostics.probe import ProbeResult
+from diagnostics.reports import Change
+
+MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "not_offered": "·", "skipped": "–"}
+STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "not_offered": "dim", "skipped": "dim"}
+_NOT_FOR_PEOPLE = ("reason", "because", "capabilities", "differing", "probe", "verify_code")
+
+
+def headline(result: ProbeResult) -> str:
+    verdict = advice.VERDICTS[result.verdict]
+    if result.verdict == "skipped":
+        verdict += f": {advice.why_skipped(result.facts['because'])}"
+    elif facts := told(result.facts):
+        verdict += f" ({facts})"
+    return f"{MARKS[result.verdict]} {advice.PROBES[result.name]}: {verdict}, {result.seconds:.2f} s"
+
+
+def told(facts: dict) -> str:
+    shown = {name: value for name, value in facts.items() if name not in _NOT_FOR_PEOPLE and value != 0}
+    return ", ".join(f"{name.replace('_', ' ')} {_word(value)}" for name, value in shown.items())
+
+
+def _word(value) -> str:
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def remedy(result: ProbeResult) -> advice.Advice | None:
+    return advice.probe_advice(result.name, result.error_type, result.facts)
+
+
+class PlainLadder:
+    """A line per probe; cause and cure below those that need them."""
+
+    def __init__(self, write: Callable[[str], None], evidence: bool):
+        self._write, self._evidence = write, evidence
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def begin(self, name: str) -> None:
+        pass
+
+    def show(self, result: ProbeResult) -> None:
+        self._say(headline(result), STYLES[result.verdict])
+        if help_for := remedy(result):
+            self._say(f"    {help_for.sentence}")
+            self._say(f"    → {help_for.next_step}")
+        for line in result.evidence.splitlines() if self._evidence else ():
+            self._say(f"    | {_printable(line)}", "dim")
+
+    def end(self, report: DiagnosticReport, changes: list[Change]) -> None:
+        for one in changes:
+            self._say(f"Since it last passed: {advice.change(one.probe, one.what, one.before, one.after)}")
+        word, style = ("Passed", "bold green") if report.passed else ("Not passed", "bold red")
+        self._say(f"{word} in {report.seconds:.1f} s.", style)
+
+    def _say(self, line: str, style: str = "") -> None:
+        self._write(line)
+
+
+class LiveLadder(PlainLadder):
+    """The same in colours, with the probe at hand below; NO_COLOR takes the colours away."""
+
+    def __init__(self, stdout, evidence: bool):
+        self._console = Console(file=stdout, highlight=False)
+        self._status = self._console.status("")
+        super().__init__(self._console.print, evidence)
+
+    def __enter__(self):
+        self._status.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._status.stop()
+
+    def begin(self, name: str) -> None:
+        self._status.update(f"{advice.PROBES[name]} …")
+
+    def _say(self, line: str, style: str = "") -> None:
+        self._console.print(escape(line), style=style or None)
+
+
+def _printable(line: str) -> str:
+    """Without what could act on a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def as_json(report: DiagnosticReport, changes: list[Change], evidence: dict[str, str] | None) -> dict:
+    """One report for programs; the server's words only where `evidence` is given."""
+    return {
+        "report_id": report.pk,
+        "account": report.account.label,
+        "at": report.at.isoformat(),
+        "passed": report.passed,
+        "seconds": report.seconds,
+        "probes": [_probe_json(probe, evidence) for probe in report.probes],
+        "changes": [vars(one) for one in changes],
+    }
+
+
+def _probe_json(probe: dict, evidence: dict[str, str] | None) -> dict:
+    found = advice.probe_advice(probe["name"], probe["error_type"], probe["facts"])
+    words = {"cause": found.sentence if found else "", "cure": found.next_step if found else ""}
+    return probe | words | ({} if evidence is None else {"evidence": evidence.get(probe["name"], "")})

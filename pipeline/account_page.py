@@ -1,0 +1,116 @@
+"""What one account's page shows: how it is and was, and what the last examination found."""
+
+from dataclasses import dataclass
+
+from accounts import actions, advice, grants
+from accounts.errors import SealBroken
+from accounts.models import GrantPurpose, MailAccount
+from diagnostics import reports
+from diagnostics.models import DiagnosticReport, HealthFlip
+from diagnostics.screen import MARKS, told
+from pipeline.models import RUN_ACTIVE, JobType
+from pipeline.queries import health_report, run_report
+
+FLIPS_SHOWN = 50
+REPORTS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """One probe of a report in words. `evidence` is the server's own, where the session is unlocked."""
+
+    label: str
+    verdict: str
+    mark: str
+    word: str
+    detail: str
+    seconds: float
+    decides: bool
+    help: advice.Advice | None
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line of the history of an account's health."""
+
+    flip: HealthFlip
+    before: str
+    after: str
+    words: advice.Advice | None
+
+
+def page_of(account: MailAccount, user_key: bytes | None, report_id=None) -> dict:
+    flips = account.flips.order_by("-at")[:FLIPS_SHOWN]
+    return {
+        "account": account,
+        "health": health_report(account),
+        "word": advice.STATUS_WORDS,
+        "background": _background(account),
+        "changes": [_change(flip) for flip in flips],
+    } | diagnosis_of(account, user_key, report_id)
+
+
+def _background(account: MailAccount):
+    return grants.valid_grants().filter(account=account, purpose=GrantPurpose.BACKGROUND).first()
+
+
+def _change(flip: HealthFlip) -> Change:
+    return Change(
+        flip, advice.status_word(flip.before), advice.status_word(flip.after), advice.health(flip.reason)
+    )
+
+
+def diagnosis_of(account: MailAccount, user_key: bytes | None, report_id=None) -> dict:
+    """The report asked for, or the newest, and the examination that is under way."""
+    kept = list(account.reports.order_by("-at")[:REPORTS_SHOWN])
+    shown = next((report for report in kept if report_id in (None, report.pk)), None)
+    run = account.runs.filter(kind=JobType.DIAGNOSTICS).order_by("-created_at").first()
+    return {
+        "account": account,
+        "examining": run_report(run) if run and run.status in RUN_ACTIVE else None,
+        "failed_run": run_report(run) if run and run.error_type and run.status not in RUN_ACTIVE else None,
+        "report": shown,
+        "steps": _steps(shown, _evidence(shown, user_key)) if shown else [],
+        "differences": _differences(shown) if shown else [],
+        "reports": kept,
+    }
+
+
+def _evidence(report: DiagnosticReport | None, user_key: bytes | None) -> dict[str, str]:
+    """Empty while the session is locked, or where the seal does not open."""
+    if report is None or user_key is None:
+        return {}
+    try:
+        return reports.open_evidence(report, actions.account_key(report.account, user_key))
+    except SealBroken:
+        return {}
+
+
+def _steps(report: DiagnosticReport, evidence: dict[str, str]) -> list[Step]:
+    return [_step(probe, evidence.get(probe["name"], "")) for probe in report.probes]
+
+
+def _step(probe: dict, evidence: str) -> Step:
+    skipped = probe["verdict"] == "skipped"
+    return Step(
+        label=advice.probe_label(probe["name"]),
+        verdict=probe["verdict"],
+        mark=MARKS[probe["verdict"]],
+        word=advice.verdict_word(probe["verdict"]),
+        detail=advice.why_skipped(probe["facts"]["because"]) if skipped else told(probe["facts"]),
+        seconds=probe["seconds"],
+        decides=probe["decides"],
+        help=advice.probe_advice(probe["name"], probe["error_type"], probe["facts"]),
+        evidence=evidence,
+    )
+
+
+def _differences(report: DiagnosticReport) -> list[str]:
+    before = reports.last_passed_before(report)
+    changes = reports.compare(before, report) if before else []
+    return [advice.change(one.probe, one.what, one.before, one.after) for one in changes]
+
+
+def support_text(report: DiagnosticReport, user_key: bytes | None) -> str:
+    return reports.as_text(report, _evidence(report, user_key))
