@@ -575,6 +575,7 @@ _SKIPPED = {
     "not_asked": "not asked for",
     "never_synced": "nothing was synced yet",
     "time": "the time was over",
+    "lost": "the server cannot be reached any more",
 }
 
 

@@ -32,13 +32,13 @@ class Climb:
     address: tuple | None = None  # the first that answered
     line: Line | None = None
     greeting: bytes = b""
-    logged_in: bool = False
     offers_before: frozenset[bytes] = frozenset()
     offers: frozenset[bytes] = frozenset()
     folders: list[SurveyedFolder] = field(default_factory=list)
     figures: dict[bytes, dict[str, int]] = field(default_factory=dict)  # what EXAMINE told, by folder
     heard: list[str] = field(default_factory=list)
     reconnects: int = 0
+    lost: int = 0  # times in a row that no new connection could be had
     _lines: list[Line] = field(default_factory=list)
     _quiet: bool = False
 
@@ -46,8 +46,8 @@ class Climb:
     def security(self) -> str:
         return self.account.security
 
-    def new_line(self) -> Line:
-        line = Line(
+    def new_line(self, kind: type[Line] = Line) -> Line:
+        line = kind(
             self.connection,
             self.security,
             deadline=self.deadline,
@@ -71,16 +71,24 @@ class Climb:
             if self.reconnects >= RECONNECTS:
                 raise SyncError(ErrorType.CONNECTION_RESET, reason="broke_too_often")
             self.reconnects += 1
-            self.drop(self.line)
-            self.line = None
-            self.line = self.another()
+            self._reconnect()
         return self.line
+
+    def _reconnect(self) -> None:
+        self._let_go()
+        self.lost += 1
+        self.line = self.another()
+        self.lost = 0
+
+    def _let_go(self) -> None:
+        if self.line is not None:
+            self.line.close()
+            self.line = None
 
     def unselected(self) -> Line:
         """The connection with no folder opened, as ENABLE asks for (RFC 5161)."""
         if self.session().opened is not None:
-            self.drop(self.line)
-            self.line = None
+            self._let_go()
         return self.session()
 
     def opened(self, raw_name: bytes) -> Line:
@@ -93,10 +101,6 @@ class Climb:
         """INBOX, if it holds any; else another folder."""
         filled = [name for name, told in self.figures.items() if told.get("exists")]
         return b"INBOX" if b"INBOX" in filled else next(iter(filled), None)
-
-    def drop(self, line: Line | None) -> None:
-        if line is not None:
-            line.close()
 
     @contextmanager
     def probing(self, seconds: float, quiet: bool) -> Iterator[None]:

@@ -5,7 +5,11 @@ Read-only towards the mailbox (EXAMINE, BODY.PEEK). Nothing that a server does c
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from django.db import DatabaseError
 
 from accounts.actions import Connection, filters_of
 from accounts.errors import ErrorType, MailhelperError, SyncError
@@ -13,11 +17,12 @@ from accounts.models import MailAccount
 from diagnostics import probes
 from diagnostics.climb import Climb
 from diagnostics.probe import Examination, Probe, ProbeResult, Told, Verdict, skipped
-from diagnostics.redact import Redactor
+from diagnostics.redact import Redactor, printable
 from mail.deadline import Deadline
 from mail.wire import Refused
 
 TOTAL_SECONDS = 600
+LOST_FOR_GOOD = 2
 
 logger = logging.getLogger("mailhelper.ladder")
 
@@ -76,9 +81,8 @@ def _can_be_built_on(result: ProbeResult) -> bool:
 
 def _asked(probe: Probe, climb: Climb, bad: set[str]) -> ProbeResult:
     start = time.monotonic()
-    because = next((name for name in probe.needs if name in bad), "")
-    if because or climb.deadline.passed():
-        told, error_type, words = skipped(because or "time"), "", ""
+    if because := _why_meaningless(probe, climb, bad):
+        told, error_type, words = skipped(because), "", ""
     else:
         told, error_type, words = _tried(probe, climb)
     seconds = round(time.monotonic() - start, 4)
@@ -89,9 +93,17 @@ def _asked(probe: Probe, climb: Climb, bad: set[str]) -> ProbeResult:
         seconds,
         error_type,
         told.facts,
-        climb.redact(heard),
+        printable(climb.redact(heard)),
         probe.decides,
     )
+
+
+def _why_meaningless(probe: Probe, climb: Climb, bad: set[str]) -> str:
+    if climb.deadline.passed():
+        return "time"
+    if climb.lost >= LOST_FOR_GOOD:
+        return "lost"
+    return next((name for name in probe.needs if name in bad), "")
 
 
 def _tried(probe: Probe, climb: Climb) -> tuple[Told, str, str]:
@@ -101,11 +113,13 @@ def _tried(probe: Probe, climb: Climb) -> tuple[Told, str, str]:
             return probe.ask(climb), "", ""
     except SyncError as error:
         return Told(Verdict.FAILED, error.facts), error.error_type.value, _words(probe, error)
-    except MailhelperError:
-        raise  # somebody wants us to stop
+    except (MailhelperError, DatabaseError):
+        raise  # somebody wants us to stop, or it is no matter of the server
     except Exception as error:
-        logger.error("probe %s: %s", probe.name, type(error).__name__)
-        return Told(Verdict.FAILED, {"exception": type(error).__name__}), ErrorType.BUG.value, ""
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        facts = {"exception": type(error).__name__, "where": f"{Path(last.filename).name}:{last.lineno}"}
+        logger.error("probe %s: %s", probe.name, facts)
+        return Told(Verdict.FAILED, facts), ErrorType.BUG.value, ""
 
 
 def _words(probe: Probe, error: SyncError) -> str:

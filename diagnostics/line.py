@@ -1,6 +1,7 @@
 """One connection to a mail server, opened step by step; whatever goes wrong comes out as a SyncError."""
 
 import base64
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -11,13 +12,18 @@ from accounts.actions import Connection
 from accounts.errors import ErrorType, SyncError
 from accounts.models import Security
 from mail.deadline import LONGEST_STEP, Deadline, SocketGuard
-from mail.imap_client import SILENCE_SECONDS, BoundedImap4, connected, expiry_of
+from mail.imap_client import BYTES_BEFORE_LOGIN, SILENCE_SECONDS, BoundedImap4, connected, expiry_of
 from mail.imap_errors import FOREIGN, password_trouble, translated
 from mail.imap_text import examined, flat
-from mail.wire import Answer, Refused, Wire
+from mail.wire import MAX_EVIDENCE, Answer, Refused, Wire
 
+HANDSHAKE_SECONDS = 15
 ANSWER_BYTES = 32_000_000
+MOST_ANSWERS = 100_000
 HEARD_LINES, HEARD_BYTES = 30, 400
+
+
+_LIST_FLAGS = re.compile(rb'\([^)]{0,200}\)(?: (?:NIL|"[^"]{0,4}"))?')
 
 
 class _Imap(BoundedImap4):
@@ -50,6 +56,8 @@ class Line:
         self._sock: socket.socket | None = None
         self._imap: _Imap | None = None
         self.broken = False
+        self.verified = False
+        self.logged_in = False
         self.quiet = False
         self.heard = heard
         self.offers: frozenset[bytes] = frozenset()
@@ -57,16 +65,12 @@ class Line:
         self.read_only = False
 
     @property
-    def encrypted(self) -> bool:
-        return isinstance(self._sock, ssl.SSLSocket)
-
-    @property
     def certificate_expires_at(self) -> datetime | None:
         return expiry_of(self._sock)
 
     @property
     def tls_version(self) -> str:
-        return self._sock.version() if self.encrypted else ""
+        return self._sock.version() if self.verified else ""
 
     @contextmanager
     def step(
@@ -101,8 +105,9 @@ class Line:
     def encrypt(self) -> None:
         """A handshake that verifies chain and name. Nothing is said over a connection that fails it."""
         context = ssl.create_default_context(cadata=self._connection.ca_pem or None)
-        with self.step():
+        with self.step(HANDSHAKE_SECONDS):
             self._sock = context.wrap_socket(self._sock, server_hostname=self._connection.host)
+            self.verified = True
             if self._imap:
                 self._imap.switch_to(self._sock)
 
@@ -132,7 +137,7 @@ class Line:
 
     def log_in(self) -> None:
         """Never without the TLS that was asked for."""
-        if self.security != Security.NONE and not self.encrypted:
+        if self.security != Security.NONE and not self.verified:
             raise SyncError(ErrorType.TLS_FAILED)
         if trouble := password_trouble(self.offers):
             raise trouble
@@ -142,6 +147,7 @@ class Line:
             self._converse(b"AUTHENTICATE PLAIN", message, login=True, refused=ErrorType.AUTH_FAILED)
         else:
             self.ask(b"LOGIN ", login.encode(), b" ", secret.encode(), login=True)
+        self.logged_in = True
 
     def open(self, address: tuple) -> None:
         """All steps, up to being logged in."""
@@ -163,12 +169,17 @@ class Line:
         """The untagged answers to one command, text and names in turn as Wire takes them."""
         answers: list[Answer] = []
         with self.step(login=login, refused=refused):
-            self._imap.allowance = ANSWER_BYTES
+            self._limit()
             for answer in self._wire.ask(*command):
                 answers.append(answer)
                 self._hear(answer[0])
+                if len(answers) > MOST_ANSWERS:
+                    raise ValueError("more answers than there can be")
             self._imap.report_rest()
         return answers
+
+    def _limit(self) -> None:
+        self._imap.allowance = ANSWER_BYTES if self.logged_in else BYTES_BEFORE_LOGIN
 
     def examine(self, raw_name: bytes, how: bytes = b"") -> dict[str, int]:
         """What EXAMINE tells in numbers: exists, uidvalidity, uidnext, highestmodseq; what is missing is."""
@@ -184,7 +195,7 @@ class Line:
     def _converse(self, command: bytes, answer: bytes, login: bool = False, refused=ErrorType.PROTOCOL_ERROR):
         """A command that the server answers with "+", what is said to that, and the end."""
         with self.step(login=login, refused=refused):
-            self._imap.allowance = ANSWER_BYTES
+            self._limit()
             tag = self._imap._new_tag()
             self._imap.send(tag + b" " + command + b"\r\n")
             self._await(tag, b"+")
@@ -202,7 +213,7 @@ class Line:
             if line.startswith(wanted):
                 return line
             if line[:5].upper() == b"* BYE":
-                raise self._imap.abort(line[:2000].decode("utf-8", "backslashreplace"))
+                raise self._imap.abort(_words(line))
             if not line.startswith(b"* "):
                 raise self._imap.abort("unexpected answer")
 
@@ -217,24 +228,6 @@ class Line:
                     raise self._imap.abort("socket error: EOF")
                 heard += piece
         return heard
-
-    def peer_says_to_a_hello(self, seconds: float) -> bytes:
-        """The first bytes that answer a TLS handshake which sends nothing else."""
-        outgoing = ssl.MemoryBIO()
-        context = _unverifying()
-        hello = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=self._connection.host)
-        with self.step(seconds):
-            with suppress(ssl.SSLWantReadError):
-                hello.do_handshake()
-            self._sock.sendall(outgoing.read())
-            return self._sock.recv(16)
-
-    def unverified_certificate(self) -> bytes | None:
-        """In DER, after a handshake that trusts anybody. The line is of no further use."""
-        with self.step():
-            self.broken = True
-            self._sock = _unverifying().wrap_socket(self._sock, server_hostname=self._connection.host)
-            return self._sock.getpeercert(binary_form=True)
 
     def close(self) -> None:
         """Without a goodbye that could hang."""
@@ -252,12 +245,19 @@ class Line:
                     part.close()
 
     def _hear(self, line: bytes) -> None:
-        names_keywords = line.upper().startswith((b"FLAGS ", b"OK [PERMANENTFLAGS "))
-        if not self.quiet and not names_keywords and len(self.heard) < HEARD_LINES:
+        if not self.quiet and len(self.heard) < HEARD_LINES and (line := _without_names(line)):
             self.heard.append(line[:HEARD_BYTES].decode("utf-8", "backslashreplace"))
 
 
-def _unverifying() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
+def _without_names(line: bytes) -> bytes:
+    """What a server says, without the names of folders and keywords, which are a person's."""
+    word = line[:16].upper()
+    if word.startswith((b"FLAGS ", b"OK [PERMANENTFLA")):
+        return b""
+    if word.startswith((b"LIST ", b"LSUB ")):
+        return line[:5] + (found[0] if (found := _LIST_FLAGS.match(line, 5)) else b"") + b" <folder>"
+    return b"STATUS <folder> " + line[line.rfind(b"(") :] if word.startswith(b"STATUS ") else line
+
+
+def _words(line: bytes) -> str:
+    return line[:MAX_EVIDENCE].decode("utf-8", "backslashreplace")

@@ -5,7 +5,7 @@ Those that decide are what a sync cannot do without; the others are information.
 
 from accounts.errors import ErrorType
 from accounts.models import Security
-from diagnostics import probes_extensions, probes_login, probes_mailbox, probes_network
+from diagnostics import probes_extensions, probes_folders, probes_login, probes_mail, probes_network
 from diagnostics.probe import Probe
 
 _UNTIL_LOGIN = (
@@ -20,11 +20,11 @@ _AFTER_LOGIN = (
     Probe("capability_after", probes_login.capability_after, 15, decides=True, needs=("login",)),
     Probe("id", probes_login.identity, 15, needs=("login",)),
     Probe("namespace", probes_login.namespace, 15, needs=("login",)),
-    Probe("folder_list", probes_mailbox.folder_list, 60, decides=True, needs=("login",)),
-    Probe("inbox", probes_mailbox.inbox, 30, decides=True, needs=("login",), refused=ErrorType.MAILBOX_GONE),
-    Probe("flags", probes_mailbox.flags, 90, decides=True, needs=("folder_list",), quiet=True),
-    Probe("envelope", probes_mailbox.envelope, 30, needs=("login",), quiet=True),
-    Probe("fetch", probes_mailbox.fetch, 60, decides=True, needs=("login",), quiet=True),
+    Probe("folder_list", probes_folders.folder_list, 60, decides=True, needs=("login",)),
+    Probe("inbox", probes_folders.inbox, 30, decides=True, needs=("login",), refused=ErrorType.MAILBOX_GONE),
+    Probe("flags", probes_folders.flags, 90, decides=True, needs=("folder_list",), quiet=True),
+    Probe("envelope", probes_mail.envelope, 30, needs=("login",), quiet=True),
+    Probe("fetch", probes_mail.fetch, 60, decides=True, needs=("login",), quiet=True),
     Probe("condstore", probes_extensions.condstore, 20, needs=("inbox",), quiet=True),
     Probe("qresync", probes_extensions.qresync, 30, needs=("inbox",), quiet=True),
     Probe("esearch", probes_extensions.esearch, 20, needs=("inbox",), quiet=True),
@@ -35,7 +35,7 @@ _AFTER_LOGIN = (
     Probe("sort", probes_extensions.sort, 30, needs=("inbox",), quiet=True),
     Probe("thread", probes_extensions.thread, 30, needs=("inbox",), quiet=True),
     Probe("connections", probes_extensions.connections, 45, needs=("login",)),
-    Probe("completeness", probes_mailbox.completeness, 90, needs=("flags",), quiet=True),
+    Probe("completeness", probes_mail.completeness, 90, needs=("flags",), quiet=True),
     Probe("utf8", probes_extensions.utf8, 30, needs=("login",)),
     Probe("compress", probes_extensions.compress, 30, needs=("login",)),
 )

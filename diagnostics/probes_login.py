@@ -20,6 +20,7 @@ KNOWN_CAPABILITIES = frozenset(
     AUTH=PLAIN AUTH=LOGIN AUTH=XOAUTH2 AUTH=OAUTHBEARER AUTH=CRAM-MD5 AUTH=DIGEST-MD5 AUTH=NTLM AUTH=GSSAPI
     AUTH=SCRAM-SHA-1 AUTH=SCRAM-SHA-256 AUTH=EXTERNAL AUTH=PLAIN-CLIENTTOKEN""".split()
 )
+_LOOKED_AT = 10_000  # bytes of an answer that a pattern is held against
 _NAMESPACE = re.compile(rb'\("(?:[^"\\]|\\.){0,1000}" (?:NIL|"[^"]{0,4}")')
 
 
@@ -31,7 +32,6 @@ def capability(climb: Climb) -> Told:
 
 def login(climb: Climb) -> Told:
     climb.line.log_in()
-    climb.logged_in = True
     return ok()
 
 
@@ -59,7 +59,7 @@ def identity(climb: Climb) -> Told:
     told = [text for text in answers if text[:3].upper() == b"ID "]
     if not told:
         raise SyncError(ErrorType.PROTOCOL_ERROR, missing="ID")
-    return ok(fields=len(re.findall(rb'"(?:[^"\\]|\\.){0,1000}"', told[0])) // 2)
+    return ok(fields=len(re.findall(rb'"(?:[^"\\]|\\.){0,1000}"', told[0][:_LOOKED_AT])) // 2)
 
 
 def namespace(climb: Climb) -> Told:
@@ -70,4 +70,4 @@ def namespace(climb: Climb) -> Told:
     told = [text for text in answers if text[:10].upper() == b"NAMESPACE "]
     if not told:
         raise SyncError(ErrorType.PROTOCOL_ERROR, missing="NAMESPACE")
-    return ok(namespaces=len(_NAMESPACE.findall(told[0])))
+    return ok(namespaces=len(_NAMESPACE.findall(told[0][:_LOOKED_AT])))

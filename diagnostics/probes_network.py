@@ -11,6 +11,7 @@ from accounts.models import Security
 from diagnostics.climb import Climb
 from diagnostics.line import Line
 from diagnostics.probe import Told, ok, skipped, warning
+from diagnostics.scout import Scout
 from mail.deadline import resolve
 
 MOST_ADDRESSES = 8
@@ -68,7 +69,8 @@ def tls(climb: Climb) -> Told:
     except SyncError as error:
         raise _why(climb, error) from error
     expires_at = climb.line.certificate_expires_at
-    facts = {"version": climb.line.tls_version, "days_left": _days_left(expires_at)}
+    facts = {"version": climb.line.tls_version, "chain": "verified", "name": "matches"}
+    facts["days_left"] = _days_left(expires_at)
     return warning("certificate_expires_soon", **facts) if facts["days_left"] < WARN_DAYS else ok(**facts)
 
 
@@ -105,13 +107,13 @@ def _about_what_speaks(speaks: str) -> dict:
 
 def _what_speaks(climb: Climb) -> str:
     """Empty where nothing answers, or nothing that we know."""
-    line = climb.new_line()
+    scout = climb.new_line(Scout)
     try:
-        line.dial(climb.address, HELLO_SECONDS)
-        first = line.peer_says_to_a_hello(HELLO_SECONDS)
+        scout.dial(climb.address, HELLO_SECONDS)
+        first = scout.peer_says_to_a_hello(HELLO_SECONDS)
     except SyncError:
         return ""
-    return speaks(first) or "something"
+    return speaks(first) or ("something" if first else "")
 
 
 def speaks(first: bytes) -> str:
@@ -120,13 +122,13 @@ def speaks(first: bytes) -> str:
 
 
 def _days_of_certificate(climb: Climb) -> int | None:
-    line = climb.new_line()
+    scout = climb.new_line(Scout)
     try:
-        line.dial(climb.address, HELLO_SECONDS)
+        scout.dial(climb.address, HELLO_SECONDS)
         if climb.security == Security.STARTTLS:
-            line.greet()
-            line.ask(b"STARTTLS")
-        expires_at = vault.certificate_expiry(line.unverified_certificate() or b"")
+            scout.greet()
+            scout.ask(b"STARTTLS")
+        expires_at = vault.certificate_expiry(scout.unverified_certificate() or b"")
     except SyncError:
         return None
     return None if expires_at is None else _days_left(expires_at)
@@ -153,7 +155,7 @@ def _first_line(climb: Climb) -> bytes:
             raise
         silence = error
     if silence:
-        raise silence if climb.line.encrypted else _silent(climb, silence)
+        raise silence if climb.line.verified else _silent(climb, silence)
     return first
 
 

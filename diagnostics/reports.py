@@ -78,19 +78,22 @@ def compare(before: DiagnosticReport, after: DiagnosticReport) -> list[Change]:
     """What changed, in the order of the probes. Pure."""
     old = {probe["name"]: probe for probe in before.probes}
     changes: list[Change] = []
+    days = round((after.at - before.at).total_seconds() / 86_400)
     for probe in after.probes:
         if probe["name"] in old:
-            changes += _changes(old[probe["name"]], probe)
+            changes += _changes(old[probe["name"]], probe, days)
     return changes
 
 
-def _changes(old: dict, new: dict) -> Iterable[Change]:
+def _changes(old: dict, new: dict, days: int) -> Iterable[Change]:
     name = new["name"]
     for what in ("verdict", "error_type"):
         if old[what] != new[what]:
             yield Change(name, what, old[what], new[what])
     for what in _COMPARED.get(name, ()):
         before, after = old["facts"].get(what), new["facts"].get(what)
+        if what == "days_left" and None not in (before, after) and abs(before - after - days) <= 1:
+            continue  # only time has passed
         if before != after and None not in (before, after):
             yield Change(name, what, before, after)
     before, after = (set(probe["facts"].get("capabilities", ())) for probe in (old, new))

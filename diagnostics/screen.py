@@ -58,7 +58,7 @@ class PlainLadder:
             self._say(f"    {help_for.sentence}")
             self._say(f"    → {help_for.next_step}")
         for line in result.evidence.splitlines() if self._evidence else ():
-            self._say(f"    | {_printable(line)}", "dim")
+            self._say(f"    | {line}", "dim")
 
     def end(self, report: DiagnosticReport, changes: list[Change]) -> None:
         for one in changes:
@@ -90,11 +90,6 @@ class LiveLadder(PlainLadder):
 
     def _say(self, line: str, style: str = "") -> None:
         self._console.print(escape(line), style=style or None)
-
-
-def _printable(line: str) -> str:
-    """Without what could act on a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def as_json(report: DiagnosticReport, changes: list[Change], evidence: dict[str, str] | None) -> dict:
