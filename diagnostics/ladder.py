@@ -7,6 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from django.db import DatabaseError
@@ -60,6 +61,8 @@ def examine(
             on_result(result)
     finally:
         climb.close()
+    # A server may have named a folder before it listed it.
+    results = [replace(result, evidence=climb.redact(result.evidence)) for result in results]
     return Examination(tuple(results), time.monotonic() - start)
 
 

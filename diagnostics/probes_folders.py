@@ -35,14 +35,14 @@ def folder_list(climb: Climb) -> Told:
     listed = _listed(climb, line, b"LIST")
     if not listed:
         raise SyncError(ErrorType.PROTOCOL_ERROR, missing="LIST")
-    subscribed = _listed(climb, line, b"LSUB")
+    subscribed = _subscribed(climb, line)
     gmail = b"X-GM-EXT-1" in climb.offers
     climb.folders = survey([one for one in listed if _selectable(one)], climb.filters, all_mail=gmail)
     odd = sum(is_odd(folder.raw_name) for folder in listed)
     facts = {
         "folders": len(climb.folders),
         "not_selectable": len(listed) - len(climb.folders),
-        "subscribed": len(subscribed),
+        "subscribed": subscribed,
         "special_use": sum(bool(f.special_use) and not f.guessed for f in climb.folders),
         "left_out": sum(folder.excluded for folder in climb.folders),
         "odd_names": odd,
@@ -50,6 +50,16 @@ def folder_list(climb: Climb) -> Told:
     if b"INBOX" not in {folder.raw_name for folder in climb.folders}:
         return warning("no_inbox_listed", **facts)
     return warning("odd_names", **facts) if odd else ok(**facts)
+
+
+def _subscribed(climb: Climb, line: Line) -> int | None:
+    """None where the server does not say: IMAP4rev2 has no LSUB any more."""
+    try:
+        return len(_listed(climb, line, b"LSUB"))
+    except SyncError:
+        if line.broken:
+            raise
+        return None
 
 
 def _listed(climb: Climb, line: Line, command: bytes) -> list[ListedFolder]:

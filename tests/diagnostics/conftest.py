@@ -60,3 +60,6 @@ def saying(first: bytes, then: bytes = b""):
             yield server.server_address[1]
         finally:
             server.shutdown()
+
+
+FOLDER_RIGHTS = "owner l\n"  # listed, and no more

@@ -209,9 +209,11 @@ class Session:
         raise Bad
 
     def _fetch(self, tag, rest):
-        word, uid_set, items, *modifiers = parsed(rest)
-        if self.box is None or word.upper() != b"FETCH":
+        if self.box is None:
             raise Bad
+        if rest[:6].upper() != b"FETCH ":
+            rest = self._by_uid(rest)
+        _, uid_set, items, *modifiers = parsed(rest)
         items = items if isinstance(items, list) else [items]
         modseq = 0
         if modifiers:
@@ -219,6 +221,13 @@ class Session:
             items = [*items, b"MODSEQ"]
         self._say_fetches(uid_set, items, modseq)
         self.ok(tag)
+
+    def _by_uid(self, rest: bytes) -> bytes:
+        """A FETCH by sequence numbers as one by UIDs."""
+        numbers, _, items = rest.partition(b" ")
+        uids = sorted(self.box.mails)
+        wanted = [uids[number - 1] for number in chosen(numbers, list(range(1, len(uids) + 1)))]
+        return b"FETCH " + ranges(wanted) + b" " + items
 
     def _changed_since(self, uid_set: bytes, word: bytes, modseq: bytes, *vanished: bytes) -> int:
         self._need(b"CONDSTORE")
@@ -256,6 +265,8 @@ class Session:
                 return b"EMAILID (" + mail.email_id.encode() + b")"
             case b"X-GM-MSGID":
                 return b"X-GM-MSGID %d" % mail.gm_msgid
+            case b"ENVELOPE":
+                return b'ENVELOPE (NIL "" NIL NIL NIL NIL NIL NIL NIL NIL)'
             case b"X-GM-LABELS":
                 return b"X-GM-LABELS (" + b" ".join(map(_label, mail.labels)) + b")"
         return _body_part(item, mail.raw)
