@@ -3,17 +3,20 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from django.conf import settings
 
 from accounts.actions import Connection, Filters
 from accounts.errors import ErrorType, SyncError
 from accounts.models import MailAccount
+from diagnostics.dialogue import Dialogue
 from diagnostics.line import Line
 from diagnostics.redact import Redactor
 from mail.deadline import Deadline
 from mail.parcels import SurveyedFolder
 
+AnyLine = TypeVar("AnyLine", bound=Line)
 RECONNECTS = 8
 LITERAL_SLACK_BYTES = 1_000_000
 
@@ -30,7 +33,7 @@ class Climb:
     ask_connections: bool = False
     addresses: list[tuple] = field(default_factory=list)
     address: tuple | None = None  # the first that answered
-    line: Line | None = None
+    line: Dialogue | None = None
     greeting: bytes = b""
     offers_before: frozenset[bytes] = frozenset()
     offers: frozenset[bytes] = frozenset()
@@ -46,7 +49,7 @@ class Climb:
     def security(self) -> str:
         return self.account.security
 
-    def new_line(self, kind: type[Line] = Line) -> Line:
+    def new_line(self, kind: type[AnyLine] = Dialogue) -> AnyLine:
         line = kind(
             self.connection,
             self.security,
@@ -59,13 +62,13 @@ class Climb:
         self._lines.append(line)
         return line
 
-    def another(self) -> Line:
+    def another(self) -> Dialogue:
         """A further connection, logged in."""
         line = self.new_line()
         line.open(self.address)
         return line
 
-    def session(self) -> Line:
+    def session(self) -> Dialogue:
         """The connection at hand, or a new one where it broke."""
         if self.line is None or self.line.broken:
             if self.reconnects >= RECONNECTS:
@@ -85,13 +88,13 @@ class Climb:
             self.line.close()
             self.line = None
 
-    def unselected(self) -> Line:
+    def unselected(self) -> Dialogue:
         """The connection with no folder opened, as ENABLE asks for (RFC 5161)."""
         if self.session().opened is not None:
             self._let_go()
         return self.session()
 
-    def opened(self, raw_name: bytes) -> Line:
+    def opened(self, raw_name: bytes) -> Dialogue:
         line = self.session()
         if line.opened != raw_name:
             line.examine(raw_name)

@@ -67,12 +67,12 @@ def examine(
 
 
 def _results(climb: Climb, on_probe: Callable[[str], None]) -> Iterator[ProbeResult]:
-    bad: set[str] = set()
+    bad: dict[str, str] = {}  # probes that nothing can be built on, and which one made them so
     for probe in probes.in_order(climb.security):
         on_probe(probe.name)
         result = _asked(probe, climb, bad)
         if not _can_be_built_on(result):
-            bad.add(probe.name)
+            bad[probe.name] = result.facts.get("because", probe.name)
         yield result
 
 
@@ -82,7 +82,7 @@ def _can_be_built_on(result: ProbeResult) -> bool:
     return result.verdict != Verdict.FAILED
 
 
-def _asked(probe: Probe, climb: Climb, bad: set[str]) -> ProbeResult:
+def _asked(probe: Probe, climb: Climb, bad: dict[str, str]) -> ProbeResult:
     start = time.monotonic()
     if because := _why_meaningless(probe, climb, bad):
         told, error_type, words = skipped(because), "", ""
@@ -101,12 +101,12 @@ def _asked(probe: Probe, climb: Climb, bad: set[str]) -> ProbeResult:
     )
 
 
-def _why_meaningless(probe: Probe, climb: Climb, bad: set[str]) -> str:
+def _why_meaningless(probe: Probe, climb: Climb, bad: dict[str, str]) -> str:
     if climb.deadline.passed():
         return "time"
     if climb.lost >= LOST_FOR_GOOD:
         return "lost"
-    return next((name for name in probe.needs if name in bad), "")
+    return next((bad[name] for name in probe.needs if name in bad), "")
 
 
 def _tried(probe: Probe, climb: Climb) -> tuple[Told, str, str]:

@@ -1,6 +1,5 @@
 """One connection to a mail server, opened step by step; whatever goes wrong comes out as a SyncError."""
 
-import base64
 import re
 import socket
 import ssl
@@ -10,18 +9,16 @@ from datetime import datetime
 
 from accounts.actions import Connection
 from accounts.errors import ErrorType, SyncError
-from accounts.models import Security
 from mail.deadline import LONGEST_STEP, Deadline, SocketGuard
 from mail.imap_client import BYTES_BEFORE_LOGIN, SILENCE_SECONDS, BoundedImap4, connected, expiry_of
-from mail.imap_errors import FOREIGN, password_trouble, translated
-from mail.imap_text import examined, flat
+from mail.imap_errors import FOREIGN, translated
+from mail.imap_text import is_fetch
 from mail.wire import MAX_EVIDENCE, Answer, Refused, Wire
 
 HANDSHAKE_SECONDS = 15
 ANSWER_BYTES = 32_000_000
 MOST_ANSWERS = 100_000
 HEARD_LINES, HEARD_BYTES = 30, 400
-
 
 _LIST_FLAGS = re.compile(rb'\([^)]{0,200}\)(?: (?:NIL|"[^"]{0,4}"))?')
 
@@ -60,9 +57,6 @@ class Line:
         self.logged_in = False
         self.quiet = False
         self.heard = heard
-        self.offers: frozenset[bytes] = frozenset()
-        self.opened: bytes | None = None
-        self.read_only = False
 
     @property
     def certificate_expires_at(self) -> datetime | None:
@@ -120,49 +114,6 @@ class Line:
         self._hear(line)
         return line
 
-    def learn_capabilities(self) -> None:
-        words = b" ".join(
-            text[11:] for text in map(flat, self.ask(b"CAPABILITY")) if text[:11].upper() == b"CAPABILITY "
-        )
-        self.offers = frozenset(words.upper().split())
-        if not self.offers:
-            raise SyncError(ErrorType.PROTOCOL_ERROR, missing="CAPABILITY")
-
-    def start_tls(self) -> None:
-        if b"STARTTLS" not in self.offers:
-            raise SyncError(ErrorType.TLS_FAILED, reason="no_starttls")
-        self.ask(b"STARTTLS", refused=ErrorType.TLS_FAILED)
-        self.offers = frozenset()
-        self.encrypt()
-
-    def log_in(self) -> None:
-        """Never without the TLS that was asked for."""
-        if self.security != Security.NONE and not self.verified:
-            raise SyncError(ErrorType.TLS_FAILED)
-        if trouble := password_trouble(self.offers):
-            raise trouble
-        login, secret = self._connection.login, self._connection.secret
-        if b"AUTH=PLAIN" in self.offers:
-            message = base64.b64encode(f"\0{login}\0{secret}".encode())
-            self._converse(b"AUTHENTICATE PLAIN", message, login=True, refused=ErrorType.AUTH_FAILED)
-        else:
-            self.ask(b"LOGIN ", login.encode(), b" ", secret.encode(), login=True)
-        self.logged_in = True
-
-    def open(self, address: tuple) -> None:
-        """All steps, up to being logged in."""
-        self.dial(address)
-        if self.security == Security.TLS:
-            self.encrypt()
-        if self.greet()[:4].upper() != b"* OK":
-            raise SyncError(ErrorType.TEMPORARILY_UNAVAILABLE)
-        self.learn_capabilities()
-        if self.security == Security.STARTTLS:
-            self.start_tls()
-            self.learn_capabilities()
-        self.log_in()
-        self.learn_capabilities()
-
     def ask(
         self, *command: bytes, login: bool = False, refused: ErrorType = ErrorType.PROTOCOL_ERROR
     ) -> list[Answer]:
@@ -181,20 +132,9 @@ class Line:
     def _limit(self) -> None:
         self._imap.allowance = ANSWER_BYTES if self.logged_in else BYTES_BEFORE_LOGIN
 
-    def examine(self, raw_name: bytes, how: bytes = b"") -> dict[str, int]:
-        """What EXAMINE tells in numbers: exists, uidvalidity, uidnext, highestmodseq; what is missing is."""
-        self.opened = None
-        answers = self.ask(b"EXAMINE ", raw_name, how, refused=ErrorType.MAILBOX_GONE)
-        self.opened, self.read_only = raw_name, b"[READ-ONLY]" in self._wire.end.upper()
-        return dict(filter(None, (examined(flat(answer)) for answer in answers)))
-
-    def idle(self) -> None:
-        """Enter IDLE (RFC 2177) and leave it at once."""
-        self._converse(b"IDLE", b"DONE")
-
-    def _converse(self, command: bytes, answer: bytes, login: bool = False, refused=ErrorType.PROTOCOL_ERROR):
+    def converse(self, command: bytes, answer: bytes, *, login: bool = False) -> None:
         """A command that the server answers with "+", what is said to that, and the end."""
-        with self.step(login=login, refused=refused):
+        with self.step(login=login):
             self._limit()
             tag = self._imap._new_tag()
             self._imap.send(tag + b" " + command + b"\r\n")
@@ -207,9 +147,7 @@ class Line:
             line = self._wire._line()
             self._hear(line)
             if line.startswith(tag + b" ") and line.split(b" ")[1:2] != [b"OK"]:
-                raise Refused(
-                    f"refused: {line.partition(b' ')[2][:2000].decode('utf-8', 'backslashreplace')}"
-                )
+                raise Refused(f"refused: {_words(line.partition(b' ')[2])}")
             if line.startswith(wanted):
                 return line
             if line[:5].upper() == b"* BYE":
@@ -251,12 +189,13 @@ class Line:
 
 def _without_names(line: bytes) -> bytes:
     """What a server says, without the names of folders and keywords, which are a person's."""
-    word = line[:16].upper()
-    if word.startswith((b"FLAGS ", b"OK [PERMANENTFLA")):
+    text = line.removeprefix(b"* ")
+    word = text[:16].upper()
+    if word.startswith((b"FLAGS ", b"OK [PERMANENTFLA")) or is_fetch(text):
         return b""
     if word.startswith((b"LIST ", b"LSUB ")):
-        return line[:5] + (found[0] if (found := _LIST_FLAGS.match(line, 5)) else b"") + b" <folder>"
-    return b"STATUS <folder> " + line[line.rfind(b"(") :] if word.startswith(b"STATUS ") else line
+        return text[:5] + (found[0] if (found := _LIST_FLAGS.match(text, 5)) else b"") + b" <folder>"
+    return b"STATUS <folder> " + text[text.rfind(b"(") :] if word.startswith(b"STATUS ") else line
 
 
 def _words(line: bytes) -> str:

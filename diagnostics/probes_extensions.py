@@ -5,7 +5,7 @@ import zlib
 
 from accounts.errors import ErrorType, SyncError
 from diagnostics.climb import Climb
-from diagnostics.line import Line
+from diagnostics.dialogue import Dialogue
 from diagnostics.probe import Told, not_offered, ok, skipped, warning
 from mail.imap_text import enables_qresync, flat, folder_status, searched
 
@@ -150,7 +150,7 @@ def compress(climb: Climb) -> Told:
     return _shown(_deflated_noop(line), "COMPRESS")
 
 
-def _deflated_noop(line: Line) -> bool:
+def _deflated_noop(line: Dialogue) -> bool:
     deflate = zlib.compressobj(wbits=-15)
     said = deflate.compress(b"PZ NOOP\r\n") + deflate.flush(zlib.Z_SYNC_FLUSH)
     answer = line.exchange_raw(said, lambda heard: b"PZ " in _inflated(heard))

@@ -7,7 +7,7 @@ from imapclient.imap_utf7 import decode as decode_modified_utf7
 from accounts import vault
 from accounts.errors import ErrorType, SyncError
 from diagnostics.climb import Climb
-from diagnostics.line import Line
+from diagnostics.dialogue import Dialogue
 from diagnostics.probe import Told, ok, warning
 from mail.imap_text import (
     flat,
@@ -52,7 +52,7 @@ def folder_list(climb: Climb) -> Told:
     return warning("odd_names", **facts) if odd else ok(**facts)
 
 
-def _subscribed(climb: Climb, line: Line) -> int | None:
+def _subscribed(climb: Climb, line: Dialogue) -> int | None:
     """None where the server does not say: IMAP4rev2 has no LSUB any more."""
     try:
         return len(_listed(climb, line, b"LSUB"))
@@ -62,7 +62,7 @@ def _subscribed(climb: Climb, line: Line) -> int | None:
         return None
 
 
-def _listed(climb: Climb, line: Line, command: bytes) -> list[ListedFolder]:
+def _listed(climb: Climb, line: Dialogue, command: bytes) -> list[ListedFolder]:
     answers = [flat(answer) for answer in line.ask(command + b' "" "*"')]
     if command == b"LSUB":
         answers = [b"LIST" + text[4:] for text in answers if text[:5].upper() == b"LSUB "]
@@ -142,7 +142,7 @@ def _told_of_folders(facts: dict[str, int]) -> Told:
     return warning(reason, **facts) if reason else ok(**facts)
 
 
-def _without_flags(line: Line, told: dict[str, int]) -> int:
+def _without_flags(line: Dialogue, told: dict[str, int]) -> int:
     """Of the last mails, those whose flags the server does not tell."""
     if not told.get("exists"):
         return 0

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from accounts.errors import ErrorType, SyncError
 from diagnostics.climb import Climb
-from diagnostics.line import Line
+from diagnostics.dialogue import Dialogue
 from diagnostics.probe import Told, ok, skipped, warning
 from diagnostics.probes_folders import LAST_SECONDS, index_of, is_renumbered, rows_of
 from mail import ledger
@@ -52,7 +52,7 @@ def fetch(climb: Climb) -> Told:
     return ok(**facts) if len(bodies[0]) == announced else warning("size_differs", **facts)
 
 
-def _smallest_of_last(line: Line, exists: int) -> tuple[int, int] | None:
+def _smallest_of_last(line: Dialogue, exists: int) -> tuple[int, int] | None:
     first = max(1, exists - CHOSEN_FROM_LAST + 1)
     answers = line.ask(f"FETCH {first}:{exists} (UID RFC822.SIZE)".encode())
     told = (uid_and_metadata(flat(answer)) for answer in answers)

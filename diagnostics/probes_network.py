@@ -9,7 +9,7 @@ from accounts import vault
 from accounts.errors import ErrorType, SyncError
 from accounts.models import Security
 from diagnostics.climb import Climb
-from diagnostics.line import Line
+from diagnostics.dialogue import Dialogue
 from diagnostics.probe import Told, ok, skipped, warning
 from diagnostics.scout import Scout
 from mail.deadline import resolve
@@ -74,7 +74,7 @@ def tls(climb: Climb) -> Told:
     return warning("certificate_expires_soon", **facts) if facts["days_left"] < WARN_DAYS else ok(**facts)
 
 
-def _encrypt(climb: Climb, line: Line) -> None:
+def _encrypt(climb: Climb, line: Dialogue) -> None:
     if climb.security == Security.TLS:
         line.encrypt()
         return

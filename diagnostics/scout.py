@@ -7,10 +7,7 @@ from diagnostics.line import Line
 
 
 class Scout(Line):
-    """Trusts anybody, and so never gets as far as a login."""
-
-    def log_in(self) -> None:
-        raise NotImplementedError
+    """Trusts anybody, and has no way to log in."""
 
     def peer_says_to_a_hello(self, seconds: float) -> bytes:
         """The first bytes that answer a TLS handshake which sends nothing else."""

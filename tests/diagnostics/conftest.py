@@ -43,14 +43,16 @@ plugin {{
 
 
 @contextmanager
-def saying(first: bytes, then: bytes = b""):
+def saying(first: bytes, then: bytes = b"", hold: bool = False):
     """A server that is no mail server: it says one thing at once, and another when it is spoken to."""
+    over = threading.Event()
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):
             self.request.sendall(first)
             if self.request.recv(4096):
                 self.request.sendall(then)
+                over.wait(30 if hold else 0)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
@@ -59,6 +61,7 @@ def saying(first: bytes, then: bytes = b""):
         try:
             yield server.server_address[1]
         finally:
+            over.set()
             server.shutdown()
 
 

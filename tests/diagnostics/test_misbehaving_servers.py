@@ -1,12 +1,17 @@
 """Whatever a server does, a probe fails by its name, the ladder ends in time, and no exception comes out."""
 
 import time
+from socket import AF_INET, SOCK_STREAM
 
 import pytest
 
-from accounts.errors import MailhelperError
-from diagnostics import ladder, probes
+from accounts.actions import Connection
+from accounts.errors import MailhelperError, SyncError
+from diagnostics import ladder, line, probes, probes_network
+from diagnostics.dialogue import Dialogue
+from mail.deadline import Deadline
 from tests.conftest import Mailbox
+from tests.diagnostics.conftest import saying
 from tests.pipeline.test_errors import drop, hang, say
 from tests.pipeline.test_sync import mail
 
@@ -158,10 +163,42 @@ def test_whoever_wants_to_stop_is_heard(account, examined, scripted):
     assert not [line for line in scripted.commands if b" LIST " in line]
 
 
+def test_whoever_wants_to_stop_is_heard_while_bytes_come(account, examined, scripted):
+    class Enough(MailhelperError):
+        pass
+
+    def stop(count):
+        raise Enough
+
+    with pytest.raises(Enough):
+        examined(account, on_bytes=stop)
+
+
+def test_a_server_that_is_silent_at_the_handshake(connect, mailbox, examined, monkeypatch):
+    monkeypatch.setattr(line, "HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr(probes_network, "HELLO_SECONDS", 0.2)
+    with saying(b"", hold=True) as port:
+        examination = examined(connect(mailbox, port=port))
+    assert (examination.of("tls").verdict, examination.of("tls").error_type) == ("failed", "timeout")
+
+
 def test_the_password_is_not_sent_where_the_certificate_is_not_trusted(connect, mailbox, examined):
     for security in ("tls", "starttls"):
         examination = examined(connect(mailbox, name=security, security=security, ca_pem=""))
-        assert examination.of("login").facts == {"because": "capability"}
+        assert examination.of("login").facts == {"because": "tls"}
+
+
+def test_a_login_is_refused_by_ourselves_where_nothing_was_verified(scripted):
+    connection = Connection("localhost", "anna", "secret")
+    options = {"max_literal": 1000, "on_bytes": lambda count: None, "heard": []}
+    talk = Dialogue(connection, "starttls", deadline=Deadline(5), **options)
+    talk.dial((AF_INET, SOCK_STREAM, 0, "", ("127.0.0.1", scripted.imap_port)))
+    talk.greet()
+    talk.learn_capabilities()
+    with pytest.raises(SyncError):
+        talk.log_in()
+    talk.close()
+    assert [command.split(b" ")[1] for command in scripted.commands] == [b"CAPABILITY"]
 
 
 def test_what_is_injected_before_starttls_ends_is_forgotten(scripted, connect, examined):
