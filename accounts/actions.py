@@ -269,6 +269,14 @@ def set_time_zone(user: User, name: str) -> None:
     user.mail_accounts.update(next_due=None)
 
 
+def set_language(user: User, code: str) -> None:
+    """Raises UsageError."""
+    if code not in dict(settings.LANGUAGES):
+        raise UsageError(f"There is no language {code!r}. There are: {', '.join(dict(settings.LANGUAGES))}.")
+    user.language = code
+    user.save(update_fields=["language"])
+
+
 def _clean_label(label: str) -> str:
     label = " ".join(label.split())
     if not label or len(label) > 100 or not label.isprintable():

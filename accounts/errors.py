@@ -45,6 +45,8 @@ class ErrorType(StrEnum):
     UNPARSEABLE = "unparseable"
     UNFETCHABLE = "unfetchable"
     OVER_LIMIT = "over_limit"
+    # of a message to a person
+    DELIVERY_REFUSED = "delivery_refused"
 
 
 REFUSALS = frozenset(

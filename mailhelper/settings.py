@@ -26,6 +26,8 @@ MAILHELPER_WORKERS = env.int("MAILHELPER_WORKERS", default=8)
 MAILHELPER_ARGON2_COST = Cost(memory=64 * 1024, passes=3, lanes=4)
 MAILHELPER_LEASE_SECONDS = env.int("MAILHELPER_LEASE_SECONDS", default=60)
 MAILHELPER_CONNECTIONS_PER_HOST = env.int("MAILHELPER_CONNECTIONS_PER_HOST", default=10)
+MAILHELPER_URL = env("MAILHELPER_URL", default="")
+MAILHELPER_PING_URL = env("MAILHELPER_PING_URL", default="")
 
 
 def _new_secret_key() -> bytes:
@@ -84,6 +86,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "accounts.context.vault_state",
+                "diagnostics.context.unread_alerts",
             ]
         },
     }
@@ -117,6 +120,10 @@ HUEY = {
     if REDIS_URL
     else {"huey_class": "pipeline.queues.EmbeddedQueue", "filename": str(VAR / "queue.sqlite3")}
 )
+
+vars().update(env.email_url("EMAIL_URL", default="smtp://localhost:25"))
+EMAIL_TIMEOUT = 15
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="mailhelper@localhost")
 
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["accounts.hashers.SplitArgon2Hasher"]

@@ -2,6 +2,7 @@ from django.urls import path
 
 from accounts import views as accounts
 from pipeline import readiness
+from diagnostics import views as diagnostics
 from pipeline import views as pipeline
 
 urlpatterns = [
@@ -12,6 +13,17 @@ urlpatterns = [
     path("fetch/", pipeline.fetch_all, name="fetch_all"),
     path("stop/", pipeline.stop_all, name="stop_all"),
     path("accounts/<uuid:account_id>/fetch/", pipeline.fetch_account, name="fetch_account"),
+    path("notifications/", diagnostics.notifications, name="notifications"),
+    path("notifications/read/", diagnostics.read_all, name="read_all"),
+    path("alerts/", diagnostics.settings_page, name="alerts"),
+    path("alerts/channels/", diagnostics.add_channel, name="add_channel"),
+    path("alerts/channels/<uuid:channel_id>/remove/", diagnostics.remove_channel, name="remove_channel"),
+    path("alerts/channels/<uuid:channel_id>/enable/", diagnostics.enable_channel, name="enable_channel"),
+    path("alerts/channels/<uuid:channel_id>/test/", diagnostics.test_channel, name="test_channel"),
+    path("alerts/rules/", diagnostics.set_rules, name="set_rules"),
+    path("alerts/quiet/", diagnostics.set_quiet_hours, name="set_quiet_hours"),
+    path("alerts/language/", diagnostics.set_language, name="set_language"),
+    path("accounts/<uuid:account_id>/snooze/", diagnostics.snooze, name="snooze"),
     path("sign-in/", accounts.sign_in, name="sign_in"),
     path("unlock/", accounts.unlock, name="unlock"),
     path("sign-out/", accounts.sign_out, name="sign_out"),

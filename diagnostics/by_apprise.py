@@ -1,0 +1,72 @@
+"""Alerts through the apprise library, which speaks to about 150 services by a URL each."""
+
+import apprise
+from apprise.common import PersistentStoreMode
+from apprise.plugins import url_to_dict
+
+from accounts.errors import ErrorType, SyncError, UsageError
+from diagnostics import outbound
+from diagnostics.messages import Message
+
+# These show something on mailhelper's own machine, or run its programs.
+ON_THIS_MACHINE = frozenset(
+    ["blink1", "custom", "dbus", "file", "gio", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"]
+)
+# These take a key or a text from its files: whole services, and options of others.
+READ_FILES = frozenset({"fcm", "vapid"})
+FILE_OPTIONS = ("template", "keyfile", "subfile", "pgp", "pem", "cert", "attach", "config")
+TIMEOUT = 25
+
+_ASSET = apprise.AppriseAsset(
+    storage_mode=PersistentStoreMode.MEMORY,
+    service_timeout=TIMEOUT,
+    app_id="mailhelper",
+    app_desc="mailhelper",
+    app_url="",
+    secure_logging=True,
+    http_redirects=False,
+    pgp_autogen=False,
+    pem_autogen=False,
+    async_mode=False,
+)
+
+
+def check(url: str) -> None:
+    """Raises UsageError."""
+    parsed = _parsed(url)
+    if parsed and is_barred(parsed):
+        raise UsageError(
+            "This kind of channel would run programs or read files on mailhelper's own machine, so it is "
+            "not to be had."
+        )
+    if not parsed or _service(parsed) is None:
+        raise UsageError(
+            "apprise does not know this URL. Its services: https://github.com/caronc/apprise/wiki"
+        )
+
+
+def _parsed(url: str) -> dict | None:
+    """As apprise itself reads it, so that nothing is barred by one reading and done by another."""
+    return url_to_dict(url, secure_logging=True)
+
+
+def is_barred(parsed: dict) -> bool:
+    options = [name.lower() for name in parsed.get("qsd", {})]
+    return parsed["schema"] in ON_THIS_MACHINE | READ_FILES or any(
+        name.startswith(FILE_OPTIONS) for name in options
+    )
+
+
+def _service(parsed: dict) -> apprise.NotifyBase | None:
+    return apprise.Apprise.instantiate(parsed, asset=_ASSET)
+
+
+def send(url: str, message: Message, _signing_key: str) -> None:
+    parsed = _parsed(url)
+    service = _service(parsed) if parsed and not is_barred(parsed) else None
+    if service is None:
+        raise outbound.refused(hopeless=True)
+    caller = apprise.Apprise(asset=_ASSET)
+    caller.add(service)
+    if not caller.notify(title=message.subject, body=message.text, body_format=apprise.NotifyFormat.TEXT):
+        raise SyncError(ErrorType.TEMPORARILY_UNAVAILABLE)  # it does not say why

@@ -1,0 +1,186 @@
+"""Alerts on their way: decided once, sent at least once.
+
+    waiting ── claim (lease, message id) ── send ── sent
+       ↑                                      │
+       └── due again (backoff) ── transient ──┴── permanent, or tries used up ── failed
+
+A process that dies between the receiver's yes and our commit leaves a lease that lapses; the same group then
+goes again under the same message id, by which a receiver knows it.
+"""
+
+import logging
+import random
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Max, Q
+from django.utils import timezone
+
+from accounts.errors import ErrorType, SyncError
+from diagnostics import alerts, channels, messages, preferences
+from diagnostics.models import AlertChannel, AlertDelivery, AlertKind, DeliveryStatus
+
+LEASE = timedelta(seconds=60)
+BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360))
+AT_ONCE, WITHIN = 5, timedelta(hours=1)  # messages; what is over waits and goes as one
+FAILURES_THAT_DISABLE = 3
+
+logger = logging.getLogger("mailhelper.alerts")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One message of one channel that is ours to send until `lease`; `attempt` counts from 1."""
+
+    channel: AlertChannel
+    message_id: uuid.UUID
+    lease: datetime
+    attempt: int
+    deliveries: tuple[AlertDelivery, ...]
+
+
+def deliver_due(now: datetime | None = None) -> int:
+    """Send what is due, channel by channel. Returns how many messages arrived."""
+    arrived = 0
+    for channel_id in due_channels(now):
+        while claim := _claim(channel_id, now or timezone.now()):
+            arrived += _send(claim, now)
+    return arrived
+
+
+def due_channels(now: datetime | None = None) -> list[uuid.UUID]:
+    due = _due(AlertDelivery.objects.filter(channel__disabled_at=None), now or timezone.now())
+    return list(due.order_by().values_list("channel", flat=True).distinct())
+
+
+def _due(deliveries, now: datetime):
+    unleased = Q(lease_until=None) | Q(lease_until__lte=now)
+    return deliveries.filter(unleased, status=DeliveryStatus.WAITING, due_at__lte=now)
+
+
+def _claim(channel_id: uuid.UUID, now: datetime) -> Claim | None:
+    """The channel's row is locked for the choice alone, so that of two workers one finds nothing left."""
+    with transaction.atomic():
+        # An alert that is decided meanwhile refers to this row, and must not wait for it.
+        rows = AlertChannel.objects.select_for_update(of=("self",), no_key=True)
+        rows = rows.select_related("user__alert_preferences", "secret")
+        channel = rows.filter(pk=channel_id, disabled_at=None).first()
+        group = _next_group(channel, now) if channel else []
+        if not group:
+            return None
+        message_id, lease = group[0].message or uuid.uuid4(), now + LEASE
+        ids = [one.pk for one in group]
+        AlertDelivery.objects.filter(pk__in=ids).update(
+            message=message_id, lease_until=lease, attempts=F("attempts") + 1
+        )
+        return Claim(channel, message_id, lease, group[0].attempts + 1, tuple(group))
+
+
+def _next_group(channel: AlertChannel, now: datetime) -> list[AlertDelivery]:
+    """A message that was begun goes again as it was; else all that waits becomes one, if it is no flood."""
+    due = _due(channel.deliveries, now).select_related("alert__account").order_by("alert__decided_at", "pk")
+    if begun := due.exclude(message=None).first():
+        return list(_of_message(AlertDelivery.objects, begun.message).select_related("alert__account"))
+    if floods(_sent_lately(channel, now)):
+        return []
+    return list(due.filter(message=None))
+
+
+def _of_message(deliveries, message_id: uuid.UUID):
+    waiting = deliveries.filter(message=message_id, status=DeliveryStatus.WAITING)
+    return waiting.order_by("alert__decided_at", "pk")
+
+
+def floods(sent: int) -> bool:
+    """Pure: whether after so many messages within the hour the next one has to wait."""
+    return sent >= AT_ONCE
+
+
+def _sent_lately(channel: AlertChannel, now: datetime) -> int:
+    sent = channel.deliveries.filter(status=DeliveryStatus.SENT, sent_at__gt=now - WITHIN)
+    return sent.order_by().values("message").distinct().count()
+
+
+def _send(claim: Claim, now: datetime | None) -> bool:
+    try:
+        channels.send(claim.channel, _message(claim))
+    except SyncError as error:
+        _note_failure(claim, error, now or timezone.now())
+        return False
+    except Exception as error:  # one message must not keep the others from going
+        logger.error("message %s was not sent: %s", claim.message_id, type(error).__name__)
+        _note_failure(claim, SyncError(ErrorType.BUG), now or timezone.now())
+        return False
+    return _note_arrival(claim, now or timezone.now())
+
+
+def _message(claim: Claim) -> messages.Message:
+    return messages.compose(claim.message_id, claim.channel.user, [one.alert for one in claim.deliveries])
+
+
+def _held(claim: Claim):
+    """The rows of this attempt, unless its lease has lapsed and another has taken them."""
+    return AlertDelivery.objects.filter(
+        message=claim.message_id, lease_until=claim.lease, status=DeliveryStatus.WAITING
+    )
+
+
+def _note_arrival(claim: Claim, at: datetime) -> bool:
+    with transaction.atomic():
+        if not _held(claim).update(status=DeliveryStatus.SENT, sent_at=at, lease_until=None, error_type=""):
+            return False
+        AlertChannel.objects.filter(pk=claim.channel.pk).update(failures=0)
+        return True
+
+
+def _note_failure(claim: Claim, error: SyncError, at: datetime) -> None:
+    logger.warning("message %s: %s", claim.message_id, error.error_type)
+    wait = next_wait(claim.attempt, error, random.random())
+    with transaction.atomic():
+        if wait is not None:
+            due_at = preferences.may_go_at(preferences.of(claim.channel.user), at + wait)
+            _held(claim).update(due_at=due_at, lease_until=None, error_type=error.error_type)
+        elif _held(claim).update(status=DeliveryStatus.FAILED, lease_until=None, error_type=error.error_type):
+            _count_failure(claim.channel, error, at)
+
+
+def next_wait(attempt: int, error: SyncError, jitter: float) -> timedelta | None:
+    """Pure: how long after the failure of this attempt to try again; None is give up.
+
+    `jitter` is from 0 to 1 and moves a wait by up to a quarter.
+    """
+    if error.facts.get("permanent") or attempt > len(BACKOFF):
+        return None
+    hint = timedelta(seconds=error.facts.get("retry_after", 0))
+    return max(BACKOFF[attempt - 1] * (0.75 + 0.5 * jitter), hint)
+
+
+def _count_failure(channel: AlertChannel, error: SyncError, at: datetime) -> None:
+    """A way that no longer leads to the person is closed, and they are told in the app."""
+    usable = AlertChannel.objects.filter(pk=channel.pk, disabled_at=None)
+    usable.update(failures=F("failures") + 1)
+    if not error.facts.get("hopeless"):
+        usable = usable.filter(failures__gte=FAILURES_THAT_DISABLE)
+    if not usable.update(disabled_at=at, disabled_reason=error.error_type):
+        return
+    channel.deliveries.filter(status=DeliveryStatus.WAITING).update(
+        status=DeliveryStatus.FAILED, lease_until=None, error_type=error.error_type
+    )
+    alerts.decide(
+        channel.user,
+        AlertKind.CHANNEL_DISABLED,
+        f"channel:{channel.pk}:{at.isoformat()}",
+        reason=error.error_type,
+        facts={"channel": channel.label},
+        at=at,
+    )
+
+
+def last_errors(shown: Iterable[AlertChannel]) -> dict[uuid.UUID, str]:
+    """The error of what waits for another try, by channel."""
+    waiting = AlertDelivery.objects.filter(channel__in=shown, status=DeliveryStatus.WAITING)
+    rows = waiting.exclude(error_type="").values_list("channel").annotate(Max("error_type"))
+    return dict(rows)

@@ -1,0 +1,146 @@
+"""The pages of notifications and of what a person is told."""
+
+from datetime import timedelta
+from functools import wraps
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import actions, advice
+from accounts.errors import SyncError, UsageError
+from diagnostics import alerts, channels, messages, panels, preferences
+from diagnostics.models import AlertChannel
+
+PER_PAGE = 50
+
+
+@never_cache
+@login_required
+@require_GET
+def notifications(request):
+    """Newest first; what is new stays marked until it is said to be read."""
+    rows = request.user.alerts.select_related("account")
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    shown = [(alert, messages.words_of(alert, request.user)) for alert in page]
+    return render(request, "diagnostics/notifications.html", {"page": page, "shown": shown})
+
+
+@login_required
+@require_POST
+def read_all(request):
+    alerts.mark_all_read(request.user)
+    return redirect("notifications")
+
+
+@never_cache
+@login_required
+@require_GET
+def settings_page(request):
+    return _page(request)
+
+
+def _page(request, *, status: int = 200, **more):
+    typed_rules = more["typed"] if more.get("error", {}).get("part") == "rules" else None
+    shown = panels.of(request.user, typed_rules)
+    return render(request, "diagnostics/alerts.html", shown | more, status=status)
+
+
+def _changes(part: str):
+    """A view that changes something, and shows a UsageError in its part of the page with what was typed."""
+
+    def decorate(view):
+        @never_cache
+        @login_required
+        @require_POST
+        @wraps(view)
+        def guarded(request, *args, **kwargs):
+            try:
+                return view(request, *args, **kwargs) or redirect("alerts")
+            except UsageError as error:
+                request.user.refresh_from_db()
+                typed = request.POST.dict()
+                return _page(request, status=422, error={"part": part, "words": str(error)}, typed=typed)
+
+        return guarded
+
+    return decorate
+
+
+@sensitive_post_parameters("target")
+@_changes("add")
+def add_channel(request):
+    asked = (request.POST.get(name, "") for name in ("kind", "label", "target"))
+    new = channels.add_channel(request.user, *asked)
+    if new.signing_key:
+        return _page(request, signing_key=new.signing_key, signed=new.channel)
+
+
+def _own(request, channel_id) -> AlertChannel:
+    return get_object_or_404(AlertChannel, pk=channel_id, user=request.user)
+
+
+@_changes("channels")
+def remove_channel(request, channel_id):
+    channels.remove(_own(request, channel_id))
+
+
+@_changes("channels")
+def enable_channel(request, channel_id):
+    channels.enable(_own(request, channel_id))
+
+
+@_changes("channels")
+def test_channel(request, channel_id):
+    channel, error_type = _own(request, channel_id), ""
+    try:
+        channels.send(channel, messages.test_message(request.user))
+    except SyncError as error:
+        error_type = str(error.error_type)
+    tested = {"channel": channel, "failed": bool(error_type), "words": advice.outcome_of_test(error_type)}
+    return _page(request, tested=tested)
+
+
+@_changes("rules")
+def set_rules(request):
+    """The whole form: a box that is not ticked is not sent."""
+    changes = [_rule(request.POST, kind) for kind in preferences.DEFAULTS]
+    for kind, _, threshold in changes:
+        preferences.check_threshold(kind, threshold)
+    for change in changes:
+        preferences.set_rule(request.user, *change)
+
+
+def _rule(posted, kind: str) -> tuple[str, bool, int | None]:
+    number = posted.get(f"{kind}-number")
+    return kind, f"{kind}-on" in posted, None if number is None else _number(number)
+
+
+def _number(text: str) -> int:
+    if not (text.strip().isascii() and text.strip().isdigit() and len(text) < 10):
+        raise UsageError(gettext("A threshold is a whole number."))
+    return int(text)
+
+
+@_changes("quiet")
+def set_quiet_hours(request):
+    start, end = (request.POST.get(name, "").strip() for name in ("from", "until"))
+    hours = [preferences.time_of_day(text) if text else None for text in (start, end)]
+    preferences.set_quiet_hours(request.user, *hours)
+
+
+@_changes("snooze")
+def snooze(request, account_id):
+    account = get_object_or_404(request.user.mail_accounts, pk=account_id)
+    hours = _number(request.POST.get("hours", ""))
+    preferences.snooze(account, timezone.now() + timedelta(hours=hours) if hours else None)
+
+
+@_changes("language")
+def set_language(request):
+    actions.set_language(request.user, request.POST.get("language", ""))

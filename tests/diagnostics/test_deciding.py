@@ -1,0 +1,198 @@
+"""Which alerts follow from the rows, each once."""
+
+import pytest
+from django.utils import timezone
+
+from accounts import actions, grants
+from accounts.models import GrantPurpose, KeyGrant
+from diagnostics import alerts, preferences, rules
+from diagnostics.models import Alert, AlertDelivery
+from tests.diagnostics.conftest import (
+    BROKEN,
+    DAY,
+    DEGRADED,
+    HEALTHY,
+    HOUR,
+    MANUAL,
+    MINUTE,
+    kinds,
+    made_account,
+    put_down,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def later(clock, passed=MINUTE) -> int:
+    clock.shift(passed)
+    return rules.decide_due()
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "told", "alert"),
+    [
+        ("broken", "timeout", None, "broken"),
+        ("broken", "no_success", None, "dead_man"),
+        ("broken", "timeout", "degraded", "broken"),
+        ("broken", "timeout", "recovered", "broken"),
+        ("broken", "no_success", "broken", None),
+        ("broken", "timeout", "dead_man", None),
+        ("degraded", "timeout", None, "degraded"),
+        ("degraded", "timeout", "recovered", "degraded"),
+        ("degraded", "recovering", "broken", None),
+        ("degraded", "recovering", "dead_man", None),
+        ("degraded", "timeout", "degraded", None),
+        ("healthy", "", "broken", "recovered"),
+        ("healthy", "", "dead_man", "recovered"),
+        ("healthy", "", "degraded", "recovered"),
+        ("manual", "no_background", "broken", "recovered"),
+        ("healthy", "", None, None),
+        ("healthy", "", "recovered", None),
+        ("new", "", "broken", None),
+    ],
+)
+def test_the_alert_that_a_status_calls_for_after_what_was_told(status, reason, told, alert):
+    assert rules.health_alert(status, reason, told, MINUTE) == alert
+
+
+def test_an_account_that_breaks_and_heals_is_announced_once_each(gmx, anna, clock):
+    for status, reason in [
+        (HEALTHY, ""),
+        (DEGRADED, "timeout"),
+        (BROKEN, "timeout"),
+        (DEGRADED, "recovering"),
+    ]:
+        put_down(gmx, status, reason)
+        later(clock)
+        later(clock)
+    put_down(gmx, HEALTHY)
+    later(clock)
+    later(clock)
+    assert kinds(anna.user) == ["degraded", "broken", "recovered"]
+
+
+def test_the_second_outage_is_announced_as_the_first(gmx, anna, clock):
+    for status in (BROKEN, HEALTHY, BROKEN, HEALTHY):
+        put_down(gmx, status, "timeout" if status == BROKEN else "")
+        later(clock)
+    assert kinds(anna.user) == ["broken", "recovered", "broken", "recovered"]
+
+
+def test_degraded_is_announced_only_when_it_lasts_as_long_as_the_person_said(gmx, anna, clock):
+    preferences.set_rule(anna.user, "degraded", threshold=30)
+    put_down(gmx, DEGRADED, "timeout")
+    assert later(clock, 29 * MINUTE) == 0
+    assert later(clock, MINUTE) == 1
+    assert kinds(anna.user) == ["degraded"]
+
+
+def test_a_paused_account_is_silent(gmx, anna, clock):
+    put_down(gmx, BROKEN, "timeout", quarantined=9)
+    actions.set_enabled(gmx, False)
+    assert later(clock) == 0
+    put_down(gmx, MANUAL, "paused")
+    assert later(clock) == 0
+
+
+def test_the_quarantine_is_announced_when_it_grows_and_not_while_it_stays(gmx, anna, clock):
+    put_down(gmx, HEALTHY, quarantined=2)
+    assert [later(clock), later(clock)] == [1, 0]
+    put_down(gmx, HEALTHY, quarantined=5)
+    assert [later(clock), later(clock)] == [1, 0]
+    assert [alert.facts["grown"] for alert in Alert.objects.order_by("decided_at")] == [2, 3]
+
+
+def test_growth_counts_from_where_the_quarantine_fell_to(gmx, anna, clock):
+    put_down(gmx, HEALTHY, quarantined=5)
+    later(clock)
+    put_down(gmx, HEALTHY, quarantined=1)
+    assert later(clock) == 0
+    put_down(gmx, HEALTHY, quarantined=2)
+    assert later(clock) == 1
+
+
+def test_the_quarantine_is_announced_from_the_number_on_that_the_person_said(gmx, anna, clock):
+    preferences.set_rule(anna.user, "quarantine", threshold=3)
+    put_down(gmx, HEALTHY, quarantined=2)
+    assert later(clock) == 0
+    put_down(gmx, HEALTHY, quarantined=3)
+    assert later(clock) == 1
+
+
+@pytest.fixture
+def granted(clock, anna, gmx):
+    return grants.grant(gmx, actions.account_key(gmx, anna.user_key), GrantPurpose.BACKGROUND)
+
+
+def test_a_grant_is_announced_seven_days_and_one_day_before_it_ends(granted, anna, clock):
+    assert later(clock, 82 * DAY) == 0
+    assert [later(clock, 2 * DAY), later(clock, 4 * DAY)] == [1, 0]
+    assert [later(clock, DAY), later(clock)] == [1, 0]
+    assert kinds(anna.user) == ["grant_expiring"] * 2
+
+
+def test_a_grant_that_was_extended_is_announced_anew(granted, anna, clock):
+    later(clock, 84 * DAY)
+    grants.extend_background(anna.user)
+    assert later(clock) == 0
+    assert later(clock, 84 * DAY) == 1
+
+
+def test_a_grant_that_ended_is_not_announced(granted, anna, clock):
+    grants.revoke(KeyGrant.objects.filter(pk=granted.pk))
+    assert later(clock, 84 * DAY) == 0
+
+
+def test_deciding_takes_the_same_number_of_queries_for_one_account_and_for_many(
+    anna, bert, clock, django_assert_max_num_queries
+):
+    for number in range(12):
+        put_down(made_account(anna if number % 2 else bert, f"box {number}"), BROKEN, "timeout")
+    later(clock)
+    with django_assert_max_num_queries(4):
+        later(clock)
+
+
+def test_each_person_hears_of_their_own_accounts_only(anna, bert, clock):
+    put_down(made_account(bert), BROKEN, "timeout")
+    later(clock)
+    assert (kinds(anna.user), kinds(bert.user)) == ([], ["broken"])
+
+
+def test_a_rule_that_is_off_leaves_the_notification_and_sends_nothing(gmx, anna, webhook, clock):
+    preferences.set_rule(anna.user, "broken", on=False)
+    put_down(gmx, BROKEN, "timeout")
+    later(clock)
+    assert kinds(anna.user) == ["broken"]
+    assert not AlertDelivery.objects.exists()
+
+
+def test_a_key_is_decided_once_and_with_its_deliveries(anna, webhook, email):
+    assert alerts.decide(anna.user, "slow", "one key").deliveries.count() == 2
+    assert alerts.decide(anna.user, "slow", "one key") is None
+    assert AlertDelivery.objects.count() == 2
+
+
+def test_operators_are_the_staff_and_without_any_the_first_person(anna, bert, clock):
+    assert alerts.operators() == [anna.user]
+    type(bert.user).objects.filter(pk=bert.user.pk).update(is_staff=True)
+    assert alerts.operators() == [bert.user]
+    assert len(alerts.decide_for_operators("scheduler_dead", "dead at noon")) == 1
+    assert alerts.decide_for_operators("scheduler_dead", "dead at noon") == []
+
+
+def test_the_notification_of_a_snoozed_account_is_there_and_its_message_waits(gmx, anna, webhook, clock):
+    preferences.snooze(gmx, timezone.now() + 8 * HOUR)
+    put_down(gmx, BROKEN, "timeout")
+    later(clock)
+    [delivery] = AlertDelivery.objects.all()
+    assert kinds(anna.user) == ["broken"]
+    assert delivery.due_at == timezone.now() + 8 * HOUR - MINUTE
+
+
+def test_a_snooze_that_ends_lets_what_waits_go(gmx, anna, webhook, clock):
+    preferences.snooze(gmx, timezone.now() + 8 * HOUR)
+    put_down(gmx, BROKEN, "timeout")
+    later(clock)
+    preferences.snooze(gmx, None)
+    assert AlertDelivery.objects.get().due_at == timezone.now()
