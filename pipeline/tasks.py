@@ -7,21 +7,28 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import close_old_connections, transaction
 from django.utils import timezone
 from huey import crontab
+from huey.api import Task
 from huey.contrib.djhuey import HUEY, db_periodic_task, db_task, enqueue, on_startup
 
 from accounts import grants
+from accounts.errors import SyncError
+from diagnostics import by_ping, delivery, rules
 from pipeline import checkup, heartbeats, runner, runs, scheduler
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 
 UNANSWERED = timedelta(seconds=5)
 RINGS_AT_ONCE = 100
+PRIORITY_OF_ALERTS = 20
+ALIVE = timedelta(minutes=3)
 
 logger = logging.getLogger("mailhelper.tasks")
 _start = threading.Lock()
 _started = False
+_delivering = threading.Lock()
 
 
 @db_task(name="mailhelper.run")
@@ -33,6 +40,8 @@ def run(run_id: str) -> None:
     _ring_for_next_attempt(UUID(run_id))
     if claim:
         _ring_for_others()
+        if delivery.due_channels():
+            ring_for_alerts()
 
 
 class Seats:
@@ -87,6 +96,33 @@ def _ring_for_others() -> None:
         ring(run_id, priority)
 
 
+@db_task(name="mailhelper.deliver")
+def deliver() -> None:
+    """Decide what is to be told, and send what waits; one at a time: slow receivers hold one thread."""
+    if _delivering.acquire(blocking=False):
+        try:
+            ping()
+            rules.decide_due()
+            delivery.deliver_due()
+        finally:
+            _delivering.release()
+
+
+def ping() -> None:
+    """Let a watcher elsewhere know that the scheduler lives, while it does."""
+    alive_since = timezone.now() - ALIVE
+    if settings.MAILHELPER_PING_URL and Heartbeat.objects.filter(name=Heartbeat.TICK, at__gt=alive_since):
+        try:
+            by_ping.send(settings.MAILHELPER_PING_URL)
+        except SyncError as error:
+            logger.warning("the ping did not arrive: %s", error.error_type)
+
+
+def ring_for_alerts() -> None:
+    """After commit, have the workers send what was decided."""
+    transaction.on_commit(lambda: _ring(deliver.s(priority=PRIORITY_OF_ALERTS), "alerts"))
+
+
 @db_periodic_task(crontab(), name="mailhelper.tick")
 def tick() -> None:
     beat()
@@ -100,6 +136,7 @@ def beat() -> None:
         ring(started.pk, started.priority)
     checkup.look_at_all(timezone.now())
     heartbeats.forget_the_dead()
+    ring_for_alerts()
 
 
 @on_startup(name="mailhelper.wake")
@@ -117,10 +154,14 @@ def wake_once() -> None:
 
 def ring(run_id: UUID, priority: int = 0, at: datetime | None = None) -> None:
     """Ask the workers to look at this run. A queue that is down costs time: the tick rings again."""
+    _ring(run.s(str(run_id), priority=priority, eta=at), f"run {run_id}")
+
+
+def _ring(task: Task, what: str) -> None:
     try:
-        enqueue(run.s(str(run_id), priority=priority, eta=at))
+        enqueue(task)
     except Exception as error:  # whatever the queue's storage raises
-        logger.warning("the queue did not take the ring for run %s: %s", run_id, type(error).__name__)
+        logger.warning("the queue did not take the ring for %s: %s", what, type(error).__name__)
 
 
 def ring_after_commit(run: AccountRun) -> None:

@@ -22,15 +22,19 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Rings(list):
-    """The ids of the runs that were rung for; `at` is when each is to be heard."""
+    """The ids of the runs that were rung for; `at` is when each is to be heard. Rings for alerts apart."""
 
     def __init__(self):
         super().__init__()
         self.at: dict[str, datetime | None] = {}
+        self.for_alerts = 0
 
     def hear(self, task) -> None:
-        self.append(task.args[0])
-        self.at[task.args[0]] = task.eta
+        if task.args:
+            self.append(task.args[0])
+            self.at[task.args[0]] = task.eta
+        else:
+            self.for_alerts += 1
 
 
 @pytest.fixture
