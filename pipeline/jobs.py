@@ -12,14 +12,18 @@ from django.utils import timezone
 
 from accounts.errors import ErrorType
 from accounts.models import MailAccount, User
+from diagnostics import alerts
+from diagnostics.models import AlertKind
 from pipeline.models import (
     JOB_OPEN,
     RUN_ACTIVE,
     AccountRun,
     JobEvent,
     JobStatus,
+    JobType,
     PipelineJob,
     RunStatus,
+    Trigger,
 )
 from pipeline.states import JOB_ARROWS
 
@@ -52,7 +56,9 @@ def close(job_id: UUID) -> None:
         runs = list(job.runs.all())
         if job.status not in JOB_OPEN or any(run.status in RUN_ACTIVE for run in runs):
             return
-        _end("ended", job, job_end([(run.status, run.error_type) for run in runs]), runs)
+        status = job_end([(run.status, run.error_type) for run in runs])
+        if _end("ended", job, status, runs):
+            _tell(job, status, runs)
 
 
 def cancel(job_id: UUID) -> bool:
@@ -78,9 +84,9 @@ def _is_pause(status: str, error_type: str) -> bool:
     return status == RunStatus.SKIPPED and error_type in _NO_FAILURE
 
 
-def _end(arrow: str, job: PipelineJob, status: JobStatus, runs: list[AccountRun]) -> None:
+def _end(arrow: str, job: PipelineJob, status: JobStatus, runs: list[AccountRun]) -> bool:
     error_types = Counter(run.error_type for run in runs if run.error_type)
-    _take(
+    return _take(
         arrow,
         job.pk,
         status,
@@ -91,6 +97,21 @@ def _end(arrow: str, job: PipelineJob, status: JobStatus, runs: list[AccountRun]
         error_types=error_types if runs else {ErrorType.NO_ACCOUNTS: 1},
         metrics=_summed_phases(runs),
     )
+
+
+def _tell(job: PipelineJob, status: JobStatus, runs: list[AccountRun]) -> None:
+    """What a person asked for has failed. No account is named: its row may be about to be deleted."""
+    asked_for = job.type == JobType.FETCH and job.trigger != Trigger.SCHEDULE
+    if not asked_for or not runs or status not in (JobStatus.FAILED, JobStatus.PARTIAL_FAILURE):
+        return
+    failed = Counter(run.error_type for run in runs if not _is_good(run))
+    [(reason, _)] = failed.most_common(1)
+    facts = {"accounts": len(runs), "failed": failed.total()}
+    alerts.decide(job.user, AlertKind.JOB_FAILED, f"job:{job.pk}", reason=reason, facts=facts)
+
+
+def _is_good(run: AccountRun) -> bool:
+    return run.status == RunStatus.SUCCESS or _is_pause(run.status, run.error_type)
 
 
 def _summed_phases(runs: list[AccountRun]) -> dict[str, float]:
