@@ -641,7 +641,7 @@ _ALERTS = {
     ),
     "slow": (
         N_("{account} is slow"),
-        N_("Syncing {account} took far longer than it should."),
+        N_("{phase} of {account} took {seconds} s; above {limit} s is critical."),
         N_("If it stays, ask the provider, and look at manage.py profile_sync."),
     ),
     "scheduler_dead": (
@@ -660,6 +660,7 @@ _ALERTS = {
         N_("Nothing has to be done."),
     ),
 }
+_WITH_CAUSE = ("broken", "degraded", "dead_man", "job_failed")
 _DELIVERIES = {
     ErrorType.TIMEOUT: (N_("The receiver took too long to answer."), N_("It is tried again.")),
     ErrorType.CONNECTION_RESET: (N_("The connection to the receiver broke off."), N_("It is tried again.")),
@@ -696,7 +697,7 @@ def alert(kind: str, reason: str, facts: dict, account: str = "") -> AlertWords:
     """What a person is told; the times in `facts` are words already."""
     headline, sentence, next_step = (gettext(words) for words in _ALERTS[kind])
     named = _Named({"account": account, **{name: value or gettext("never") for name, value in facts.items()}})
-    cause = delivery(reason) if kind == "channel_disabled" else _cause_of_alert(reason, facts)
+    cause = _cause_of_alert(kind, reason, facts)
     return AlertWords(
         headline.format_map(named),
         " ".join(filter(None, (sentence.format_map(named), cause.sentence))),
@@ -709,11 +710,13 @@ class _Named(dict):
         return "?"
 
 
-def _cause_of_alert(reason: str, facts: dict) -> Advice:
-    known = reason in _BY_TYPE or reason in _BY_REASON
-    last_error = facts.get("last_error", "")
-    found = advise(reason, {"reason": reason}) if known else advise(last_error if reason else "")
-    return found or Advice("", "")
+def _cause_of_alert(kind: str, reason: str, facts: dict) -> Advice:
+    if kind == "channel_disabled":
+        return delivery(reason)
+    if kind not in _WITH_CAUSE:
+        return Advice("", "")
+    found = advise(facts.get("last_error", "")) if reason == "no_success" else None
+    return found or health(reason) or Advice("", "")
 
 
 def delivery(error_type: str) -> Advice:

@@ -8,6 +8,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from accounts import grants
+from accounts.errors import ErrorType
 from accounts.models import GrantPurpose, KeyGrant, MailAccount
 from diagnostics import alerts, preferences
 from diagnostics.models import AccountHealth, Alert, AlertKind, Status
@@ -74,7 +75,7 @@ def _of_health(rows: Iterable[AccountHealth], now: datetime) -> Iterator[Decisio
     for row in rows:
         rule = preferences.rule_of(_preferences(row), AlertKind.DEGRADED)
         if kind := health_alert(row.status, row.reason, row.told_kind, now - row.since, rule.threshold):
-            yield Decision(row.account, kind, _health_key(kind, row), row.reason, _health_facts(row))
+            yield Decision(row.account, kind, _health_key(kind, row), row.reason, _health_facts(row, now))
 
 
 def health_alert(
@@ -96,14 +97,22 @@ def _health_key(kind: str, row: AccountHealth) -> str:
     return f"{row.status}:{row.account_id}:{row.since.isoformat()}"
 
 
-def _health_facts(row: AccountHealth) -> dict:
+def _health_facts(row: AccountHealth, now: datetime) -> dict:
     return {
         "status": row.status,
         "since": row.since.isoformat(),
         "last_success": _iso(row.last_success_at),
-        "next_attempt": _iso(row.probe_at or row.account.next_due),
+        "next_attempt": _iso(_next_attempt(row, now)),
         "last_error": row.last_error_type,
     }
+
+
+def _next_attempt(row: AccountHealth, now: datetime) -> datetime | None:
+    """None where nothing runs by itself, or the time is not known yet."""
+    if row.status == Status.MANUAL or row.reason == ErrorType.NO_KEY:
+        return None
+    planned = row.probe_at or row.account.next_due
+    return planned if planned and planned > now else None
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -1,8 +1,8 @@
 from django.urls import path
 
 from accounts import views as accounts
-from pipeline import readiness
 from diagnostics import views as diagnostics
+from pipeline import readiness
 from pipeline import views as pipeline
 
 urlpatterns = [

@@ -17,13 +17,13 @@ from huey.contrib.djhuey import HUEY, db_periodic_task, db_task, enqueue, on_sta
 from accounts import grants
 from accounts.errors import SyncError
 from diagnostics import by_ping, delivery, rules
+from diagnostics.models import HealthFlip
 from pipeline import checkup, heartbeats, runner, runs, scheduler
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 
 UNANSWERED = timedelta(seconds=5)
 RINGS_AT_ONCE = 100
 PRIORITY_OF_ALERTS = 20
-ALIVE = timedelta(minutes=3)
 
 logger = logging.getLogger("mailhelper.tasks")
 _start = threading.Lock()
@@ -40,7 +40,7 @@ def run(run_id: str) -> None:
     _ring_for_next_attempt(UUID(run_id))
     if claim:
         _ring_for_others()
-        if delivery.due_channels():
+        if _something_to_tell(UUID(run_id)):
             ring_for_alerts()
 
 
@@ -96,6 +96,11 @@ def _ring_for_others() -> None:
         ring(run_id, priority)
 
 
+def _something_to_tell(run_id: UUID) -> bool:
+    flips = HealthFlip.objects.filter(account__runs=run_id, run_id=run_id)
+    return flips.exists() or bool(delivery.due_channels())
+
+
 @db_task(name="mailhelper.deliver")
 def deliver() -> None:
     """Decide what is to be told, and send what waits; one at a time: slow receivers hold one thread."""
@@ -110,8 +115,7 @@ def deliver() -> None:
 
 def ping() -> None:
     """Let a watcher elsewhere know that the scheduler lives, while it does."""
-    alive_since = timezone.now() - ALIVE
-    if settings.MAILHELPER_PING_URL and Heartbeat.objects.filter(name=Heartbeat.TICK, at__gt=alive_since):
+    if settings.MAILHELPER_PING_URL and heartbeats.ticks():
         try:
             by_ping.send(settings.MAILHELPER_PING_URL)
         except SyncError as error:

@@ -1,6 +1,8 @@
 """When alerts are rung for, decided at a job's end, and a watcher hears that the scheduler lives."""
 
+import json
 import logging
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -9,8 +11,10 @@ from diagnostics import alerts, channels, preferences
 from diagnostics.models import AlertDelivery
 from pipeline import tasks
 from pipeline.broker import PipelineBroker
-from pipeline.models import Heartbeat, RunStatus, Trigger
+from pipeline.models import AccountRun, Heartbeat, RunStatus, Trigger
+from tests.conftest import Mailbox
 from tests.pipeline.conftest import attempt
+from tests.servers.dovecot import Dovecot
 from tests.servers.http_receiver import HttpReceiver
 
 pytestmark = pytest.mark.django_db
@@ -128,3 +132,46 @@ def test_a_watcher_that_fails_is_named_by_type_and_alerts_go_on(
     assert "the ping did not arrive: temporarily_unavailable" in lines
     assert not any("canary" in line for line in lines)
     assert len(receiver.requests) == 1
+
+
+# The whole way
+
+
+def live(clock, minutes: int) -> None:
+    """Each minute a tick, and workers that do what it rings for."""
+    for _ in range(minutes):
+        clock.shift(timedelta(minutes=1))
+        tasks.beat()
+        for run in AccountRun.objects.filter(status=RunStatus.PENDING):
+            while run.status == RunStatus.PENDING:
+                clock.shift(max(0, (run.run_after - timezone.now()).total_seconds()))
+                tasks.run.call_local(str(run.pk))
+                run.refresh_from_db()
+        tasks.deliver.call_local()
+
+
+def test_a_server_that_stops_and_comes_back_is_told_once_each(
+    clock, anna, connect, granted, webhook, receiver, rings, tmp_path, authority
+):
+    with Dovecot(tmp_path, authority) as server:
+        account = granted(connect(Mailbox(server), security="none"))
+        live(clock, 16)
+        server.stop()
+        live(clock, 61)
+        server.start()
+        live(clock, 60)
+    told = [alert for request in receiver.requests for alert in json.loads(request.body)["alerts"]]
+    assert [alert["kind"] for alert in told] == ["degraded", "dead_man", "recovered"]
+    assert {alert["account_id"] for alert in told} == {str(account.pk)}
+    assert "No mail server answers at this host and port." in told[1]["sentence"]
+
+
+def test_a_run_after_which_an_account_is_not_as_it_was_rings_for_alerts(
+    scripted_account, granted, rings, at_commit
+):
+    with at_commit():
+        attempt(granted(scripted_account))
+    assert rings.for_alerts == 1
+    with at_commit():
+        attempt(scripted_account)
+    assert rings.for_alerts == 1
