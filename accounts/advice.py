@@ -600,21 +600,21 @@ class AlertWords:
     next_step: str
 
 
-# Headline, sentence, next step; the cause's own come between them.
+# Headline, sentence, next step; the cause's own stand before them.
 _ALERTS = {
     "broken": (
         N_("{account} is not synced any more"),
-        N_("{account} is not synced any more. Last good sync: {last_success}."),
+        N_("Last good sync: {last_success}."),
         N_("mailhelper keeps trying now and then, and says so when it works again."),
     ),
     "dead_man": (
         N_("{account} has not been synced for too long"),
-        N_("No sync of {account} has succeeded for too long. Last good sync: {last_success}."),
+        N_("Last good sync: {last_success}."),
         N_("mailhelper keeps trying, and says so when it works again."),
     ),
     "degraded": (
         N_("{account} has trouble"),
-        N_("Syncing {account} does not go as it should."),
+        N_("Last good sync: {last_success}."),
         N_("mailhelper tries again by itself, and says so if it gets worse."),
     ),
     "recovered": (
@@ -636,7 +636,7 @@ _ALERTS = {
     ),
     "job_failed": (
         N_("A fetch that you asked for failed"),
-        N_("Of {accounts} accounts to be fetched, {failed} could not be."),
+        N_("Not fetched: {failed} of {accounts} accounts."),
         N_("The overview shows which, with the cause of each."),
     ),
     "slow": (
@@ -698,10 +698,11 @@ def alert(kind: str, reason: str, facts: dict, account: str = "") -> AlertWords:
     headline, sentence, next_step = (gettext(words) for words in _ALERTS[kind])
     named = _Named({"account": account, **{name: value or gettext("never") for name, value in facts.items()}})
     cause = _cause_of_alert(kind, reason, facts)
+    steps = [cause.next_step] if reason == ErrorType.NO_KEY else [cause.next_step, next_step]
     return AlertWords(
         headline.format_map(named),
-        " ".join(filter(None, (sentence.format_map(named), cause.sentence))),
-        " ".join(filter(None, (cause.next_step, next_step.format_map(named)))),
+        " ".join(filter(None, (cause.sentence, sentence.format_map(named)))),
+        " ".join(filter(None, steps)),
     )
 
 

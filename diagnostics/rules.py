@@ -14,7 +14,7 @@ from diagnostics import alerts, preferences
 from diagnostics.models import AccountHealth, Alert, AlertKind, Status
 from mail.guard import chunks
 
-NO_SUCCESS = "no_success"
+NO_SUCCESS, RECOVERING = "no_success", "recovering"
 GRANT_WARNINGS = (timedelta(days=1), timedelta(days=7))
 
 _BAD = (AlertKind.BROKEN, AlertKind.DEAD_MAN, AlertKind.DEGRADED)
@@ -84,7 +84,8 @@ def health_alert(
     """Pure: the kind of alert that an account's status calls for after what was `told` last."""
     if status == Status.BROKEN and told not in (AlertKind.BROKEN, AlertKind.DEAD_MAN):
         return AlertKind.DEAD_MAN if reason == NO_SUCCESS else AlertKind.BROKEN
-    if status == Status.DEGRADED and told not in _BAD and lasting >= timedelta(minutes=degraded_minutes):
+    lasts = lasting >= timedelta(minutes=degraded_minutes)
+    if status == Status.DEGRADED and told not in _BAD and lasts and reason != RECOVERING:
         return AlertKind.DEGRADED
     if status in _WELL and told in _BAD:
         return AlertKind.RECOVERED

@@ -42,6 +42,7 @@ def later(clock, passed=MINUTE) -> int:
         ("degraded", "recovering", "broken", None),
         ("degraded", "recovering", "dead_man", None),
         ("degraded", "timeout", "degraded", None),
+        ("degraded", "recovering", None, None),
         ("healthy", "", "broken", "recovered"),
         ("healthy", "", "dead_man", "recovered"),
         ("healthy", "", "degraded", "recovered"),

@@ -116,6 +116,12 @@ def test_every_alert_has_words(anna, gmx, kind, reason):
     assert "{" not in str(with_words)
 
 
+def test_a_lapsed_grant_is_not_said_to_heal_by_itself(anna, gmx):
+    words = messages.words_of(decided(anna, reason="no_key", account=gmx), anna.user)
+    assert "manage.py grants" in words.next_step
+    assert "keeps trying" not in words.next_step
+
+
 # Failures
 
 
