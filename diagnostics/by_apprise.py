@@ -3,6 +3,7 @@
 import apprise
 from apprise.common import PersistentStoreMode
 from apprise.plugins import url_to_dict
+from apprise.result import AppriseResultStatus
 
 from accounts.errors import ErrorType, SyncError, UsageError
 from diagnostics import outbound
@@ -68,5 +69,7 @@ def send(url: str, message: Message, _signing_key: str) -> None:
         raise outbound.refused(hopeless=True)
     caller = apprise.Apprise(asset=_ASSET)
     caller.add(service)
-    if not caller.notify(title=message.subject, body=message.text, body_format=apprise.NotifyFormat.TEXT):
-        raise SyncError(ErrorType.TEMPORARILY_UNAVAILABLE)  # it does not say why
+    result = caller.notify(title=message.subject, body=message.text, body_format=apprise.NotifyFormat.TEXT)
+    if not result:  # it says no more than this
+        timed_out = getattr(result, "status", None) == AppriseResultStatus.TIMEOUT
+        raise SyncError(ErrorType.TIMEOUT if timed_out else ErrorType.TEMPORARILY_UNAVAILABLE)

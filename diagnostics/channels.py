@@ -3,6 +3,7 @@
 import json
 import secrets
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
@@ -75,9 +76,16 @@ def channel_named(user: User, label: str) -> AlertChannel:
     return channel
 
 
+def locked(channel_id: UUID):
+    """The channel's row, locked before its deliveries; an alert decided meanwhile need not wait for it."""
+    return AlertChannel.objects.select_for_update(of=("self",), no_key=True).filter(pk=channel_id)
+
+
 def remove(channel: AlertChannel) -> None:
     """The channel with its secret and all that waits for it."""
-    channel.secret.delete()
+    with transaction.atomic():
+        locked(channel.pk).first()
+        channel.secret.delete()
 
 
 def enable(channel: AlertChannel) -> None:
@@ -86,12 +94,12 @@ def enable(channel: AlertChannel) -> None:
     channel.refresh_from_db()
 
 
-def send(channel: AlertChannel, message: Message) -> None:
-    """Raises SyncError, with the facts of outbound.translated; it takes at most outbound.LONGEST_SEND."""
+def send(channel: AlertChannel, message: Message, seconds: float | None = None) -> None:
+    """Raises SyncError, with the facts of outbound.translated; timeout after `seconds` (LONGEST_SEND)."""
     where = _opened(channel)
     with outbound.translated():
         outbound.within(
-            outbound.LONGEST_SEND,
+            seconds or outbound.LONGEST_SEND,
             lambda: _WAYS[ChannelKind(channel.kind)].send(where["target"], message, where["signing_key"]),
         )
 

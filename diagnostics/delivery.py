@@ -64,10 +64,8 @@ def _due(deliveries, now: datetime):
 def _claim(channel_id: uuid.UUID, now: datetime) -> Claim | None:
     """The channel's row is locked for the choice alone, so that of two workers one finds nothing left."""
     with transaction.atomic():
-        # An alert that is decided meanwhile refers to this row, and must not wait for it.
-        rows = AlertChannel.objects.select_for_update(of=("self",), no_key=True)
-        rows = rows.select_related("user__alert_preferences", "secret")
-        channel = rows.filter(pk=channel_id, disabled_at=None).first()
+        rows = channels.locked(channel_id).select_related("user__alert_preferences", "secret")
+        channel = rows.filter(disabled_at=None).first()
         group = _next_group(channel, now) if channel else []
         if not group:
             return None
@@ -86,7 +84,7 @@ def _next_group(channel: AlertChannel, now: datetime) -> list[AlertDelivery]:
         return list(_of_message(AlertDelivery.objects, begun.message).select_related("alert__account"))
     if floods(_sent_lately(channel, now)):
         return []
-    return list(due.filter(message=None))
+    return list(due)
 
 
 def _of_message(deliveries, message_id: uuid.UUID):
@@ -130,6 +128,7 @@ def _held(claim: Claim):
 
 def _note_arrival(claim: Claim, at: datetime) -> bool:
     with transaction.atomic():
+        channels.locked(claim.channel.pk).first()
         if not _held(claim).update(status=DeliveryStatus.SENT, sent_at=at, lease_until=None, error_type=""):
             return False
         AlertChannel.objects.filter(pk=claim.channel.pk).update(failures=0)
@@ -140,6 +139,7 @@ def _note_failure(claim: Claim, error: SyncError, at: datetime) -> None:
     logger.warning("message %s: %s", claim.message_id, error.error_type)
     wait = next_wait(claim.attempt, error, random.random())
     with transaction.atomic():
+        channels.locked(claim.channel.pk).first()
         if wait is not None:
             due_at = preferences.may_go_at(preferences.of(claim.channel.user), at + wait)
             _held(claim).update(due_at=due_at, lease_until=None, error_type=error.error_type)

@@ -1,5 +1,6 @@
 """Which alerts follow from the rows. Each has a key made of rows, so deciding it again changes nothing."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from mail.guard import chunks
 
 NO_SUCCESS, RECOVERING = "no_success", "recovering"
 GRANT_WARNINGS = (timedelta(days=1), timedelta(days=7))
+
+logger = logging.getLogger("mailhelper.alerts")
 
 _BAD = (AlertKind.BROKEN, AlertKind.DEAD_MAN, AlertKind.DEGRADED)
 _WELL = (Status.HEALTHY, Status.MANUAL)
@@ -36,19 +39,16 @@ def decide_due(now: datetime | None = None) -> int:
     rows = list(_health_with_what_was_told())
     wanted = [*_of_health(rows, now), *_of_quarantine(rows), *_of_grants(now)]
     _lower_what_was_told(rows)
-    return sum(
-        alerts.decide(
-            one.account.user,
-            one.kind,
-            one.key,
-            account=one.account,
-            reason=one.reason,
-            facts=one.facts,
-            at=now,
-        )
-        is not None
-        for one in _undecided(wanted)
-    )
+    return sum(_decide(one, now) for one in _undecided(wanted))
+
+
+def _decide(one: Decision, now: datetime) -> bool:
+    described = {"account": one.account, "reason": one.reason, "facts": one.facts, "at": now}
+    try:
+        return alerts.decide(one.account.user, one.kind, one.key, **described) is not None
+    except Exception as error:  # one account must not keep the others from being heard
+        logger.error("%s of account %s was not decided: %s", one.kind, one.account.pk, type(error).__name__)
+        return False
 
 
 def _health_with_what_was_told() -> Iterable[AccountHealth]:

@@ -18,6 +18,7 @@ from diagnostics import alerts, channels, messages, panels, preferences
 from diagnostics.models import AlertChannel
 
 PER_PAGE = 50
+SECONDS_OF_A_TEST = 15  # somebody waits
 
 
 @never_cache
@@ -99,7 +100,7 @@ def enable_channel(request, channel_id):
 def test_channel(request, channel_id):
     channel, error_type = _own(request, channel_id), ""
     try:
-        channels.send(channel, messages.test_message(request.user))
+        channels.send(channel, messages.test_message(request.user), SECONDS_OF_A_TEST)
     except SyncError as error:
         error_type = str(error.error_type)
     tested = {"channel": channel, "failed": bool(error_type), "words": advice.outcome_of_test(error_type)}

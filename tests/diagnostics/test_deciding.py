@@ -160,6 +160,21 @@ def test_each_person_hears_of_their_own_accounts_only(anna, bert, clock):
     assert (kinds(anna.user), kinds(bert.user)) == ([], ["broken"])
 
 
+def test_one_account_that_cannot_be_decided_does_not_silence_the_others(anna, bert, clock, monkeypatch):
+    put_down(made_account(anna), BROKEN, "timeout")
+    put_down(made_account(bert), BROKEN, "timeout")
+    decide = alerts.decide
+
+    def stumbling(user, *args, **options):
+        if user == anna.user:
+            raise KeyError("a bug")
+        return decide(user, *args, **options)
+
+    monkeypatch.setattr(alerts, "decide", stumbling)
+    assert later(clock) == 1
+    assert kinds(bert.user) == ["broken"]
+
+
 def test_a_rule_that_is_off_leaves_the_notification_and_sends_nothing(gmx, anna, webhook, clock):
     preferences.set_rule(anna.user, "broken", on=False)
     put_down(gmx, BROKEN, "timeout")

@@ -367,6 +367,16 @@ def test_nothing_is_sent_before_it_is_due(anna, webhook, receiver, clock):
     assert try_after(clock, MINUTE) == 1
 
 
+def test_another_try_waits_for_the_end_of_quiet_hours_too(anna, webhook, receiver, clock):
+    receiver.status = 503
+    decided(anna)
+    preferences.set_quiet_hours(anna.user, *preferences.quiet_hours_of("12:00-14:00"))
+    delivery.deliver_due()
+    receiver.status = 200
+    assert try_after(clock, 2 * HOUR - MINUTE) == 0
+    assert try_after(clock, MINUTE) == 1
+
+
 # What must not be seen
 
 

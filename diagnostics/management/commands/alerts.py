@@ -203,7 +203,9 @@ def _lines(shown: dict):
     for channel in shown["channels"]:
         state = f"disabled ({channel['disabled_reason']})" if channel["disabled_at"] else "in use"
         yield f"channel {channel['label']} ({channel['kind']}): {state}"
-    if not shown["channels"]:
+    if shown["channels"]:
+        yield "The machine that runs mailhelper can use what these channels hold."
+    else:
         yield "No channel yet, so alerts are only seen in the app. Add one: --add-email ADDRESS"
     for alert in shown["alerts"]:
         mark = " " if alert["read"] else "*"
