@@ -662,8 +662,14 @@ _ALERTS = {
 }
 _WITH_CAUSE = ("broken", "degraded", "dead_man", "job_failed")
 _DELIVERIES = {
-    ErrorType.TIMEOUT: (N_("The receiver took too long to answer."), N_("It is tried again.")),
-    ErrorType.CONNECTION_RESET: (N_("The connection to the receiver broke off."), N_("It is tried again.")),
+    ErrorType.TIMEOUT: (
+        N_("The receiver took too long to answer."),
+        N_("Another try in a few minutes may help."),
+    ),
+    ErrorType.CONNECTION_RESET: (
+        N_("The connection to the receiver broke off."),
+        N_("Another try in a few minutes may help."),
+    ),
     ErrorType.CONNECTION_REFUSED: (
         N_("Nothing answers at the receiver's address."),
         N_("For e-mail check EMAIL_URL in mailhelper's settings, else the address and its port."),
@@ -677,10 +683,13 @@ _DELIVERIES = {
         N_("The receiver refused the login or the token."),
         N_("Add the channel again with the right ones; for e-mail check EMAIL_URL in mailhelper's settings."),
     ),
-    ErrorType.THROTTLED: (N_("The receiver asks us to slow down."), N_("It is tried again later.")),
+    ErrorType.THROTTLED: (
+        N_("The receiver asks us to slow down."),
+        N_("Another try in a few minutes may help."),
+    ),
     ErrorType.TEMPORARILY_UNAVAILABLE: (
         N_("The receiver cannot take messages at the moment."),
-        N_("It is tried again later."),
+        N_("Another try in a few minutes may help."),
     ),
     ErrorType.DELIVERY_REFUSED: (
         N_("The receiver does not take this message."),

@@ -95,8 +95,8 @@ def _text(alerts: Sequence[Alert], words: Sequence[advice.AlertWords], user: Use
 def _paragraph(alert: Alert, words: advice.AlertWords, user: User, with_headline: bool) -> str:
     lines = [f"{local_time(alert.decided_at, user)}: {words.headline}"] if with_headline else []
     lines += [words.sentence, words.next_step]
-    if next_attempt := _readable(alert.facts, user).get("next_attempt"):
-        lines.append(gettext("Next attempt: {time}").format(time=next_attempt))
+    if (at := alert.facts.get("next_attempt")) and datetime.fromisoformat(at) > timezone.now():
+        lines.append(gettext("Next attempt: {time}").format(time=local_time(at, user)))
     return "\n".join(lines)
 
 

@@ -102,9 +102,15 @@ def test_a_web_hook_can_prove_who_sent_it(anna, receiver, clock):
 def test_times_are_in_the_persons_own_zone(anna, gmx, email, smtp, clock):
     anna.user.time_zone = "Asia/Tokyo"
     anna.user.save(update_fields=["time_zone"])
-    decided(anna, account=gmx, facts={"next_attempt": timezone.now().isoformat()})
+    decided(anna, account=gmx, facts={"next_attempt": (timezone.now() + HOUR).isoformat()})
     delivery.deliver_due()
-    assert "9 p.m. (Asia/Tokyo)" in smtp.letters[0].get_content()
+    assert "Next attempt: March 1, 2026, 10 p.m. (Asia/Tokyo)" in smtp.letters[0].get_content()
+
+
+def test_an_attempt_that_is_past_when_a_message_goes_is_not_called_the_next(anna, gmx, email, smtp, clock):
+    decided(anna, account=gmx, facts={"next_attempt": (timezone.now() + HOUR).isoformat()})
+    try_after(clock, 2 * HOUR)
+    assert "Next attempt" not in smtp.letters[0].get_content()
 
 
 @pytest.mark.parametrize("kind", [*preferences.DEFAULTS, "channel_disabled", "test"])
