@@ -14,7 +14,7 @@ from accounts.errors import ErrorType, SyncError
 from accounts.models import WorkerSecret
 from diagnostics import alerts, channels, delivery, messages, outbound, preferences
 from diagnostics.models import AlertChannel, AlertDelivery
-from tests.diagnostics.conftest import (
+from tests.diagnostics.alerts.conftest import (
     BROKEN,
     DAY,
     HOST,

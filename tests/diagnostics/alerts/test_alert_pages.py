@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from diagnostics import alerts, channels, preferences
 from diagnostics.models import AccountHealth, AlertChannel
-from tests.diagnostics.conftest import made_account
+from tests.diagnostics.alerts.conftest import made_account
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from accounts import actions, grants
 from accounts.models import GrantPurpose, KeyGrant
 from diagnostics import alerts, preferences, rules
 from diagnostics.models import Alert, AlertDelivery
-from tests.diagnostics.conftest import (
+from tests.diagnostics.alerts.conftest import (
     BROKEN,
     DAY,
     DEGRADED,

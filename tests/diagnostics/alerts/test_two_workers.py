@@ -12,7 +12,7 @@ from django.db import connection, connections
 
 from diagnostics import alerts, channels, delivery, rules
 from diagnostics.models import Alert, AlertDelivery
-from tests.diagnostics.conftest import BROKEN, made_account, put_down
+from tests.diagnostics.alerts.conftest import BROKEN, made_account, put_down
 from tests.installation import BASE
 
 pytestmark = pytest.mark.django_db(transaction=True)
