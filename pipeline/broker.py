@@ -189,8 +189,18 @@ class PipelineBroker:
     def get_account_health(self, user: User) -> list[queries.HealthReport]:
         return queries.health_reports(user.mail_accounts.select_related("user"))
 
-    def get_performance_metrics(self, user: User) -> queries.PerformanceReport:
-        return queries.performance_report(user)
+    def get_performance_metrics(
+        self, user: User, window: str = "24h", account: MailAccount | None = None
+    ) -> queries.PerformanceReport:
+        """The last 24h, 7d or 30d, from the beginning of that hour or (UTC) day on; of one account or of all.
+
+        Raises ValueError for another window or an account of somebody else.
+        """
+        if window not in queries.WINDOWS:
+            raise ValueError(f"a window is one of {', '.join(queries.WINDOWS)}")
+        if account is not None:
+            _chosen(user, account)
+        return queries.performance_report(user, window, account)
 
 
 def _asked(

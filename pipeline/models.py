@@ -189,3 +189,35 @@ class Heartbeat(models.Model):
     name = models.CharField(max_length=120, primary_key=True)
     at = models.DateTimeField()
     since = models.DateTimeField(default=timezone.now)
+
+
+class Granularity(models.TextChoices):
+    HOUR = "hour"
+    DAY = "day"
+
+
+class Rollup(models.Model):
+    """What one account's syncs came to in an hour or a day of UTC (pipeline/tally.py).
+
+    `attempts` is every one that succeeded or failed; `errors` counts the failed ones by error_type. The rest
+    counts runs, each when it ends: `seconds` are sums by phase, `phases` and `operations` histograms.
+    """
+
+    account = models.ForeignKey(MailAccount, on_delete=models.CASCADE, related_name="rollups")
+    granularity = models.CharField(max_length=4, choices=Granularity.choices)
+    start = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    successes = models.PositiveIntegerField(default=0)
+    errors = models.JSONField(default=dict)
+    mails = models.PositiveIntegerField(default=0)
+    linked = models.PositiveIntegerField(default=0)
+    bytes = models.BigIntegerField(default=0)
+    seconds = models.JSONField(default=dict)
+    phases = models.JSONField(default=dict)
+    operations = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "granularity", "start"], name="one_rollup_per_time")
+        ]
+        indexes = [models.Index(fields=["granularity", "start"], name="rollup_by_age")]

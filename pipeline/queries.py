@@ -1,10 +1,10 @@
 """Read-only selections of jobs and runs, always of the same shape."""
 
 import math
-import statistics
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
@@ -15,7 +15,24 @@ from accounts.models import MailAccount, User
 from diagnostics.health import Background, Facts, assess
 from diagnostics.vitals import vitals_of
 from pipeline import checkup
-from pipeline.models import RUN_ACTIVE, AccountRun, JobType, Phase, PipelineJob, RunStatus
+from pipeline.models import (
+    RUN_ACTIVE,
+    AccountRun,
+    Granularity,
+    JobType,
+    Phase,
+    PipelineJob,
+    Rollup,
+    RunStatus,
+)
+from pipeline.rollups import start_of, with_tallies
+from pipeline.tally import Performance, Tally, performance, total
+
+WINDOWS = {
+    "24h": (Granularity.HOUR, timedelta(hours=24)),
+    "7d": (Granularity.DAY, timedelta(days=7)),
+    "30d": (Granularity.DAY, timedelta(days=30)),
+}
 
 
 @dataclass(frozen=True)
@@ -112,18 +129,19 @@ class HealthReport:
 
 
 @dataclass(frozen=True)
-class PhaseFigures:
-    mean: float
-    p95: float
+class AccountPerformance(Performance):
+    account_id: UUID
+    name: str
+    provider: str
 
 
 @dataclass(frozen=True)
-class PerformanceReport:
-    """Over all ended runs, failures too. `success_rate` is None while there is no run."""
+class PerformanceReport(Performance):
+    """Of all accounts since `since`, of each of them that did something, and by provider."""
 
-    count: int
-    success_rate: float | None
-    phases: dict[str, PhaseFigures]
+    since: datetime
+    accounts: tuple[AccountPerformance, ...]
+    providers: dict[str, Performance]
 
 
 def run_report(run: AccountRun) -> RunReport:
@@ -243,20 +261,26 @@ def awaits_first_import(account: MailAccount) -> bool:
     return not synced.exists()
 
 
-def performance_report(user: User) -> PerformanceReport:
-    fetches = AccountRun.objects.filter(account__user=user, kind=JobType.FETCH)
-    ended = fetches.exclude(status__in=RUN_ACTIVE)
-    rows = list(ended.values_list("status", "phase_seconds"))
-    good = sum(status == RunStatus.SUCCESS for status, _ in rows)
+def performance_report(user: User, window: str, account: MailAccount | None) -> PerformanceReport:
+    """One query, whatever there was."""
+    granularity, span = WINDOWS[window]
+    since = start_of(granularity, timezone.now() - span)
+    rows = Rollup.objects.filter(account__user=user, granularity=granularity, start__gte=since)
+    if account:
+        rows = rows.filter(account=account)
+    by_account, by_provider = defaultdict(list), defaultdict(list)
+    for *whose, tally in with_tallies(rows.order_by("account__label")):
+        by_account[*whose].append(tally)
+    for whose, tallies in by_account.items():
+        by_account[whose] = total(tallies)
+        by_provider[whose[2]].append(by_account[whose])
     return PerformanceReport(
-        count=len(rows),
-        success_rate=good / len(rows) if rows else None,
-        phases={phase: _figures([seconds.get(phase, 0.0) for _, seconds in rows]) for phase in Phase.values},
+        **vars(performance(total(by_account.values()))),
+        since=since,
+        accounts=tuple(_of_account(*whose, tally) for whose, tally in by_account.items()),
+        providers={name: performance(total(some)) for name, some in sorted(by_provider.items())},
     )
 
 
-def _figures(seconds: list[float]) -> PhaseFigures:
-    if not seconds:
-        return PhaseFigures(0.0, 0.0)
-    ranked = sorted(seconds)
-    return PhaseFigures(statistics.fmean(ranked), ranked[math.ceil(0.95 * len(ranked)) - 1])
+def _of_account(account_id: UUID, name: str, provider: str, tally: Tally) -> AccountPerformance:
+    return AccountPerformance(**vars(performance(tally)), account_id=account_id, name=name, provider=provider)

@@ -23,7 +23,7 @@ from django.utils import timezone
 from accounts import grants
 from accounts.errors import ErrorType, MailhelperError
 from accounts.models import GrantEnd, GrantPurpose, KeyGrant, MailAccount
-from pipeline import gate, jobs
+from pipeline import gate, jobs, rollups
 from pipeline.models import (
     JOB_OPEN,
     RUN_ACTIVE,
@@ -277,6 +277,7 @@ def retry(claim: Claim, at: datetime, error_type: ErrorType, **facts) -> None:
         _pause("retried", claim, at, reason=error_type, **more, **facts)
         for job_id in _jobs_of(claim.run_id):
             jobs.wait(job_id)
+        rollups.count(claim.run_id, "retried")
 
 
 def give_turn(claim: Claim, **facts) -> None:
@@ -337,7 +338,9 @@ def _free(run_id: UUID, owner: str, lease_until: datetime) -> bool:
         if run.status == RunStatus.PENDING:
             return rows.update(**_LET_GO) > 0
         if run.lapses + 1 < LAPSES_THAT_LOSE:
-            return _take("lapsed", rows, lapses=F("lapses") + 1, **_LET_GO)
+            lapsed = _take("lapsed", rows, lapses=F("lapses") + 1, **_LET_GO)
+            rollups.count(run_id, "lapsed")
+            return lapsed
         retry_at = gate.note_failure(run, timezone.now(), ErrorType.WORKER_LOST, None)
         _end("lost", rows, error_type=ErrorType.WORKER_LOST, retry_at=retry_at)
         return False
@@ -368,6 +371,7 @@ def _end(arrow: str, rows, **facts) -> None:
     grants.revoke(KeyGrant.objects.filter(pk=grant_id, purpose=GrantPurpose.JOB), GrantEnd.USED)
     for job_id in _jobs_of(run_id):
         jobs.close(job_id)
+    rollups.count(run_id, arrow)
 
 
 def _take(arrow: str, rows, *, reason: str = "", **fields) -> bool:

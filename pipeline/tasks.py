@@ -18,7 +18,7 @@ from accounts import grants
 from accounts.errors import SyncError
 from diagnostics import by_ping, delivery, rules
 from diagnostics.models import HealthFlip
-from pipeline import checkup, heartbeats, runner, runs, scheduler
+from pipeline import checkup, heartbeats, rollups, runner, runs, scheduler
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 
 UNANSWERED = timedelta(seconds=5)
@@ -141,6 +141,7 @@ def beat() -> None:
     checkup.look_at_all(timezone.now())
     heartbeats.forget_the_dead()
     ring_for_alerts()
+    rollups.prune()
 
 
 @on_startup(name="mailhelper.wake")
