@@ -252,28 +252,52 @@ def test_a_transition_that_is_rolled_back_is_not_counted(clock, account):
     assert not Rollup.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)
-def test_attempts_that_end_at_the_same_time_are_all_counted(account):
-    run, start = Story(account).tell("retried").run, threading.Barrier(8)
-    Rollup.objects.all().delete()
+@pytest.fixture
+def at_the_same_time():
+    """at_the_same_time(act): start it in a thread of its own; calling the result waits for it."""
     errors = []
 
-    def end():
-        start.wait()
-        try:
-            for _ in range(3):
-                with transaction.atomic():
-                    rollups.count(run.pk, "retried")
-        except Exception as error:
-            errors.append(error)
-        connections.close_all()
+    def at_the_same_time(act):
+        def acting():
+            try:
+                act()
+            except Exception as error:
+                errors.append(error)
+            finally:
+                connections.close_all()
 
-    threads = [threading.Thread(target=end) for _ in range(8)]
-    for thread in threads:
+        thread = threading.Thread(target=acting)
         thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == [] and {row.attempts for row in Rollup.objects.filter(granularity="day")} == {24}
+        return thread.join
+
+    yield at_the_same_time
+    assert errors == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_attempts_that_end_at_the_same_time_both_are_counted(account, at_the_same_time):
+    run = Story(account).tell("retried").run
+    with transaction.atomic():
+        rollups.count(run.pk, "retried")
+        join = at_the_same_time(lambda: transaction.atomic(rollups.count)(run.pk, "retried"))
+        join(0.5)  # it waits for our commit
+    join()
+    assert {row.attempts for row in Rollup.objects.all()} == {3}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_first_attempts_of_a_day_may_end_at_the_same_time(account, at_the_same_time):
+    run, start = Story(account).tell("retried").run, threading.Barrier(8)
+    Rollup.objects.all().delete()
+
+    def end():
+        AccountRun.objects.exists()  # connect before the others wait for us
+        start.wait()
+        transaction.atomic(rollups.count)(run.pk, "retried")
+
+    for join in [at_the_same_time(end) for _ in range(8)]:
+        join()
+    assert {row.attempts for row in Rollup.objects.all()} == {8}
 
 
 def test_each_window_reaches_back_as_far_as_it_says(clock, anna, account):
