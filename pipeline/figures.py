@@ -86,14 +86,14 @@ def operations_of(seconds: Seconds, mails: int, attempts: int = 1) -> dict[Opera
 
 
 def slow_operations(recent: Sequence[Mapping[Operation, float]]) -> dict[Operation, float]:
-    """What is beyond critical at the median of the last runs that did it, and that median.
+    """What the newest run did and is beyond critical at the median of the last that did it, and that median.
 
     `recent` holds the operations of successful runs, the newest first; fewer than JUDGED_RUNS do not tell.
     """
     slow = {}
-    for operation, limits in OPERATIONS.items():
+    for operation in recent[0] if recent else ():
         last = [done[operation] for done in recent if operation in done][:JUDGED_RUNS]
-        if len(last) == JUDGED_RUNS and (median := statistics.median(last)) > limits.critical:
+        if len(last) == JUDGED_RUNS and judge(operation, median := statistics.median(last)) == Grade.CRITICAL:
             slow[operation] = median
     return slow
 

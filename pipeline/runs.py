@@ -23,7 +23,7 @@ from django.utils import timezone
 from accounts import grants
 from accounts.errors import ErrorType, MailhelperError
 from accounts.models import GrantEnd, GrantPurpose, KeyGrant, MailAccount
-from pipeline import gate, jobs, rollups
+from pipeline import gate, jobs, rollups, slowness
 from pipeline.models import (
     JOB_OPEN,
     RUN_ACTIVE,
@@ -239,6 +239,7 @@ def succeed(claim: Claim, seen: tuple[int | None, int | None, UUID | None], **fa
             return _pause("widened", claim, timezone.now(), **facts)
         gate.note_success(run, timezone.now())
         _end("succeeded", _held(claim), error_type="", **facts)
+        slowness.look(run)
 
 
 def fail(claim: Claim, error_type: ErrorType, retry_at: datetime | None, **facts) -> None:

@@ -110,8 +110,13 @@ def test_slow_is_what_is_beyond_critical_at_the_median_of_the_last_five():
 
 def test_runs_that_did_not_do_an_operation_are_passed_over():
     quick, slow = {CONNECT: 0.1}, {CONNECT: 0.1, FETCH: 20}
-    assert slow_operations([quick, slow, quick, slow, slow, quick, slow, slow]) == {FETCH: 20}
-    assert slow_operations([quick, slow, slow, slow, slow]) == {}
+    assert slow_operations([slow, quick, slow, slow, quick, slow, slow]) == {FETCH: 20}
+    assert slow_operations([slow, quick, slow, slow, slow]) == slow_operations([]) == {}
+
+
+def test_what_the_newest_run_did_not_do_is_no_news():
+    quick, slow = {CONNECT: 0.1}, {CONNECT: 0.1, FETCH: 20}
+    assert slow_operations([quick, slow, slow, slow, slow, slow]) == {}
 
 
 def test_a_bucket_is_ten_percent_wide():
