@@ -1,6 +1,7 @@
 """The pipeline broker: what every door calls to ask for work and to hear how it goes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from mail import folders, ledger
 from mail.models import Folder
 from pipeline import jobs, queries, runner, runs, tasks
 from pipeline.models import AccountRun, JobType, PipelineJob, RunStatus, Trigger
-from pipeline.work import Work
+from pipeline.work import Watch, Work
 
 DEFAULT_MAX_MAILS = 100
 DEFAULT_TIMEOUT_SECONDS = 120
@@ -151,11 +152,12 @@ class PipelineBroker:
         run_id: UUID,
         account_key: bytes | None = None,
         stopping: Callable[[], bool] = lambda: False,
+        watch: Watch = nullcontext,
     ) -> bool:
         """Claim and execute a run in this thread, by its grant or the key given. False: nothing to claim."""
         claim = runs.claim(run_id, kept=account_key is not None)
         if claim:
-            runner.execute(claim, account_key, stopping)
+            runner.execute(claim, account_key, stopping, watch)
         return claim is not None
 
     def handle_job_error(self, work: Work, error: Exception) -> None:

@@ -16,6 +16,7 @@ LOOK_SECONDS = 0.25
 TEND_SECONDS = 2
 
 Watch = Callable[[list[JobReport]], None]
+Execute = Callable[[UUID, bytes | None, Callable[[], bool]], bool]
 
 
 def follow(job_ids: list[UUID], watch: Watch) -> list[JobReport]:
@@ -30,9 +31,10 @@ def follow(job_ids: list[UUID], watch: Watch) -> list[JobReport]:
 
 
 class Foreground:
-    """Executes the runs of jobs on up to `threads` threads."""
+    """Executes the runs of jobs on up to `threads` threads, each by `execute`."""
 
-    def __init__(self, threads: int, keys: Keys):
+    def __init__(self, threads: int, keys: Keys, execute: Execute | None = None):
+        self._execute_run = execute or PipelineBroker().execute_fetch_job
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="sync")
         self._threads, self._keys = threads, keys
         self._jobs: list[JobHere] = []
@@ -82,7 +84,7 @@ class Foreground:
 
     def _run(self, run_id: UUID, account_id: UUID) -> None:
         try:
-            PipelineBroker().execute_fetch_job(run_id, self._keys.get(account_id), self._stopping.is_set)
+            self._execute_run(run_id, self._keys.get(account_id), self._stopping.is_set)
         finally:
             connections.close_all()
 

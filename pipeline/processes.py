@@ -42,7 +42,8 @@ class ProcessEnded(Exception):
 def launch(command: list[str], **options) -> subprocess.Popen:
     """Start a command in a session of its own (Ctrl-C reaches only us) that ends with this process."""
     wrapped = [sys.executable, "-P", "-c", _WITH_PARENT, str(os.getpid()), *command]
-    return subprocess.Popen(wrapped, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+    options = {"stdin": subprocess.DEVNULL} | options
+    return subprocess.Popen(wrapped, start_new_session=True, **options)
 
 
 def end_with_parent() -> None:

@@ -9,6 +9,7 @@ import logging
 import random
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 
 from django.conf import settings
@@ -24,20 +25,24 @@ from pipeline.examination import examine
 from pipeline.intake import fetch_pending
 from pipeline.models import AccountRun, JobType, Phase
 from pipeline.stock import take_stock
-from pipeline.work import Leave, Work
+from pipeline.work import Leave, Watch, Work
 
 logger = logging.getLogger("mailhelper.runner")
 
 
 def execute(
-    claim: runs.Claim, account_key: bytes | None = None, stopping: Callable[[], bool] = lambda: False
+    claim: runs.Claim,
+    account_key: bytes | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    watch: Watch = nullcontext,
 ) -> None:
     """The one way a claimed run is executed; how it ends or pauses stands in its row.
 
     `account_key` is given by a process that holds it. `stopping` says that this process wants to end.
+    Each phase is executed within `watch(phase)`.
     """
     try:
-        work = Work(runs.begin(claim), claim, stopping)
+        work = Work(runs.begin(claim), claim, stopping, watch)
         end(work, _attempt(work, account_key))
     except runs.LeaseLost:
         logger.warning("run %s lost its lease; another goes on from its checkpoint", claim.run_id)

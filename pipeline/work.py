@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -33,6 +33,9 @@ HISTORY_RUNS = 5
 LITERAL_SLACK_BYTES = 1_000_000  # servers' RFC822.SIZE may be a little off
 
 
+Watch = Callable[[Phase], AbstractContextManager]
+
+
 class Leave(MailhelperError):
     """The run ends or pauses here without an error: along this arrow."""
 
@@ -43,11 +46,12 @@ class Leave(MailhelperError):
 
 @dataclass
 class Work:
-    """A claimed run and what it has come to so far."""
+    """A claimed run and what it has come to so far. Each phase is in `watch` while it lasts."""
 
     run: AccountRun
     claim: runs.Claim
     stopping: Callable[[], bool] = lambda: False
+    watch: Watch = nullcontext
     max_mails: int | None = field(init=False)
     folders: int = 0
     linked: int = 0
@@ -143,7 +147,8 @@ class Work:
     def timed(self, phase: Phase) -> Iterator[None]:
         start = time.monotonic()
         try:
-            yield
+            with self.watch(phase):
+                yield
         finally:
             self.phase_seconds[phase] += time.monotonic() - start
 
@@ -196,7 +201,7 @@ class Work:
         """The guard of a batch: its count commits or rolls back together with it."""
         done = self.mails + len(mails)
         counts = {"emails_fetched": done, "mails_done": done, "bytes_done": self._bytes_with(mails)}
-        counts["emails_linked"] = self.linked
+        counts |= {"emails_linked": self.linked, "phase_seconds": self._rounded_seconds()}
         runs.hold(self.claim, retries=0, lapses=0, **counts)
         self.spend()
         self._beaten = time.monotonic()
@@ -245,13 +250,16 @@ class Work:
     def facts(self) -> dict:
         return {
             "phase": self._phase,
-            "phase_seconds": {phase: round(seconds, 4) for phase, seconds in self.phase_seconds.items()},
+            "phase_seconds": self._rounded_seconds(),
             "mails_done": self.mails,
             "emails_fetched": self.mails,
             "emails_linked": self.linked,
             "bytes_done": self.byte_count,
             "folders": self.folders,
         }
+
+    def _rounded_seconds(self) -> dict[str, float]:
+        return {phase: round(seconds, 4) for phase, seconds in self.phase_seconds.items()}
 
     def sealed_evidence(self, error: Exception) -> bytes | None:
         if self._account_key is None:

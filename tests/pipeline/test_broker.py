@@ -257,6 +257,7 @@ def test_a_run_taken_over_counts_what_was_stored_before(anna, mailbox, account, 
     broker.execute_fetch_job(run.pk)
     run.refresh_from_db()
     assert (run.status, run.emails_fetched) == ("pending", 2)
+    assert run.phase_seconds["fetch"] > 0, "figures know how long these mails took"
     monkeypatch.setattr(store, "store_batch", real)
     broker.execute_fetch_job(run.pk)
     assert broker.get_job_status(job_id).emails_fetched == 4
