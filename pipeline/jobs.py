@@ -1,6 +1,6 @@
 """Every transition of a job, each guarded in the database; docs/states.md draws them.
 
-Locks are taken in one order everywhere: run, mail server, account, job.
+Locks are taken in one order everywhere: run, mail server, account, job, rollup.
 """
 
 from collections import Counter

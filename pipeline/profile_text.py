@@ -52,8 +52,8 @@ class ProfileText:
             self._accounts(profiles)
 
     def _account(self, profile: dict) -> None:
-        name = Text(f"{MARKS.get(profile['status'], ' ')} {profile['name']}: ", "bold")
-        self._say(name.append(_outcome(profile), "none"))
+        name = f"{MARKS.get(profile['status'], ' ')} {profile['name']}: "
+        self._say(Text.assemble((name, "bold"), _outcome(profile)))
         if not profile["profiled"]:
             return self._say("Nothing was done here, so there is nothing to profile.")
         if profile["operations"]:

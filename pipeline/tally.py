@@ -46,11 +46,13 @@ def _added(many: Iterable[Mapping[str, float]]) -> dict:
 
 
 def _merged(many: Iterable[Mapping[str, Histogram]]) -> dict[str, dict[str, int]]:
-    merged: dict[str, Counter] = defaultdict(Counter)
+    merged: dict[str, dict[str, int]] = defaultdict(dict)
     for one in many:
         for name, counts in one.items():
-            merged[name].update(counts)
-    return {name: dict(counts) for name, counts in merged.items()}
+            sums = merged[name]
+            for number, count in counts.items():  # a Counter takes twice as long
+                sums[number] = sums.get(number, 0) + count
+    return dict(merged)
 
 
 @dataclass(frozen=True)

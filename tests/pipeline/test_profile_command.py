@@ -3,6 +3,7 @@
 import io
 import re
 import signal
+import subprocess
 import sys
 import threading
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ from pipeline.models import AccountRun, Phase
 from pipeline.profile_text import ProfileText
 from pipeline.profiler import PerformanceProfiler, peak_bytes, seconds_per_call
 from tests.conftest import Mailbox, let_time_pass_until_retry
-from tests.installation import Installation
+from tests.installation import BASE, Installation
 from tests.pipeline.test_sync import mail
 from tests.servers.scripted import Drop, Hang, ScriptedImap
 
@@ -234,6 +235,13 @@ def test_being_profiled_costs_something_and_a_peak_only_rises():
     before = peak_bytes()
     ballast = b"x" * (before + 30_000_000)
     assert peak_bytes() > len(ballast) > before
+
+
+def test_the_peak_is_the_process_s_own_and_not_of_the_one_that_started_it():
+    program = "import django; django.setup(); from pipeline.profiler import peak_bytes; print(peak_bytes())"
+    ballast = b"x" * 300_000_000
+    told = subprocess.run([sys.executable, "-c", program], cwd=BASE, capture_output=True, check=True)
+    assert 20_000_000 < int(told.stdout) < len(ballast) / 2
 
 
 class Terminal(io.StringIO):
