@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
@@ -25,7 +26,7 @@ from pipeline.models import (
     Rollup,
     RunStatus,
 )
-from pipeline.rollups import start_of, with_tallies
+from pipeline.rollups import start_of, tallies_of
 from pipeline.tally import Performance, Tally, performance, total
 
 WINDOWS = {
@@ -268,11 +269,10 @@ def performance_report(user: User, window: str, account: MailAccount | None) -> 
     rows = Rollup.objects.filter(account__user=user, granularity=granularity, start__gte=since)
     if account:
         rows = rows.filter(account=account)
-    by_account, by_provider = defaultdict(list), defaultdict(list)
-    for *whose, tally in with_tallies(rows.order_by("account__label")):
-        by_account[*whose].append(tally)
-    for whose, tallies in by_account.items():
-        by_account[whose] = total(tallies)
+    rows = rows.order_by("account__label", "account_id")
+    by_account, by_provider = {}, defaultdict(list)
+    for whose, found in groupby(tallies_of(rows), lambda row: row[:3]):
+        by_account[whose] = total(tally for *_, tally in found)
         by_provider[whose[2]].append(by_account[whose])
     return PerformanceReport(
         **vars(performance(total(by_account.values()))),

@@ -15,6 +15,8 @@ from pipeline.tally import Tally, total
 
 KEPT = {Granularity.HOUR: timedelta(hours=48), Granularity.DAY: timedelta(days=400)}
 
+ROWS_AT_ONCE = 500  # parsed; ten thousand at once took a sixth longer
+
 _FAILS = {"retried", "lapsed", "failed", "lost", "skipped"}
 _PAUSES = {ErrorType.BUDGET, ErrorType.PAUSED}
 _FIELDS = tuple(field.name for field in fields(Tally))
@@ -72,9 +74,10 @@ def _add(account_id: UUID, granularity: Granularity, at: datetime, tally: Tally)
     row.save(update_fields=_FIELDS)
 
 
-def with_tallies(rows: QuerySet[Rollup]) -> Iterator[tuple[UUID, str, str, Tally]]:
+def tallies_of(rows: QuerySet[Rollup]) -> Iterator[tuple[UUID, str, str, Tally]]:
     """Id, name and provider of the account, and what it came to; an account may come several times."""
-    for row in rows.values_list("account_id", "account__label", "account__provider", *_FIELDS):
+    names = "account_id", "account__label", "account__provider", *_FIELDS
+    for row in rows.values_list(*names).iterator(ROWS_AT_ONCE):
         yield *row[:3], Tally(*row[3:])
 
 
