@@ -591,6 +591,8 @@ def change(probe: str, what: str, before, after) -> str:
     if what == "verdict":
         return f"{PROBES[probe]}: {VERDICTS[after]} (before: {VERDICTS[before]})"
     return f"{PROBES[probe]}, {what.replace('_', ' ')}: {after or '–'} (before: {before or '–'})"
+
+
 @dataclass(frozen=True)
 class AlertWords:
     """`headline` is one line; `sentence` and `next_step` as in Advice."""
