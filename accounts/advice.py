@@ -579,6 +579,54 @@ _SKIPPED = {
 }
 
 
+# What the figures of a probe are called.
+FACTS = {
+    "a": "IPv4 addresses",
+    "aaaa": "IPv6 addresses",
+    "addresses": "addresses",
+    "open": "answering",
+    "version": "version",
+    "chain": "chain",
+    "name": "name",
+    "days_left": "days left",
+    "speaks": "it speaks",
+    "others": "unknown capabilities",
+    "gained": "capabilities gained",
+    "fields": "fields",
+    "namespaces": "namespaces",
+    "folders": "folders",
+    "not_selectable": "without mail",
+    "subscribed": "subscribed",
+    "special_use": "marked by their use",
+    "left_out": "left out",
+    "odd_names": "odd names",
+    "mails": "mails",
+    "opened": "opened",
+    "refused": "refused",
+    "refused_synced": "of them synced",
+    "not_looked_at": "not looked at",
+    "no_uidvalidity": "without UIDVALIDITY",
+    "no_uidnext": "without UIDNEXT",
+    "no_flags": "mails without flags",
+    "renumbered": "numbered anew",
+    "bytes": "bytes",
+    "announced": "announced bytes",
+    "empty": "empty",
+    "criteria": "criteria",
+    "algorithms": "algorithms",
+    "allowed": "allowed",
+    "both": "in both",
+    "only_server": "only on the server",
+    "only_here": "only here",
+    "never_synced": "folders never synced",
+    "missing": "missing",
+    "exception": "error",
+    "where": "at",
+    "capabilities": "capabilities",
+    "error_type": "kind of error",
+}
+
+
 def why_skipped(because: str) -> str:
     return _SKIPPED.get(because) or f"after “{PROBES.get(because, because)}” it would tell nothing"
 
@@ -590,7 +638,11 @@ def change(probe: str, what: str, before, after) -> str:
         return f"{PROBES[probe]}: {'; '.join(parts)}"
     if what == "verdict":
         return f"{PROBES[probe]}: {VERDICTS[after]} (before: {VERDICTS[before]})"
-    return f"{PROBES[probe]}, {what.replace('_', ' ')}: {after or '–'} (before: {before or '–'})"
+    return f"{PROBES[probe]}, {FACTS[what]}: {_or_dash(after)} (before: {_or_dash(before)})"
+
+
+def _or_dash(value) -> str:
+    return "–" if value in ("", None) else str(value)
 
 
 @dataclass(frozen=True)

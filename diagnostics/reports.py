@@ -75,12 +75,12 @@ class Change:
 
 
 def compare(before: DiagnosticReport, after: DiagnosticReport) -> list[Change]:
-    """What changed, in the order of the probes. Pure."""
+    """What changed, in the order of the probes; what was skipped in either tells nothing. Pure."""
     old = {probe["name"]: probe for probe in before.probes}
     changes: list[Change] = []
     days = round((after.at - before.at).total_seconds() / 86_400)
     for probe in after.probes:
-        if probe["name"] in old:
+        if probe["name"] in old and "skipped" not in (probe["verdict"], old[probe["name"]]["verdict"]):
             changes += _changes(old[probe["name"]], probe, days)
     return changes
 

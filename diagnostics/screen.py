@@ -12,7 +12,6 @@ from diagnostics.reports import Change
 
 MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "not_offered": "·", "skipped": "–"}
 STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "not_offered": "dim", "skipped": "dim"}
-_NOT_FOR_PEOPLE = ("reason", "because", "capabilities", "differing", "probe", "verify_code")
 
 
 def headline(result: ProbeResult) -> str:
@@ -25,12 +24,11 @@ def headline(result: ProbeResult) -> str:
 
 
 def told(facts: dict) -> str:
-    shown = {name: value for name, value in facts.items() if name not in _NOT_FOR_PEOPLE and value != 0}
-    return ", ".join(f"{name.replace('_', ' ')} {_word(value)}" for name, value in shown.items())
-
-
-def _word(value) -> str:
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    """The figures, those that are 0 left out."""
+    shown = {name: value for name, value in facts.items() if name in advice.FACTS and value not in (0, None)}
+    return ", ".join(
+        f"{advice.FACTS[name]} {value}" for name, value in shown.items() if not isinstance(value, list)
+    )
 
 
 def remedy(result: ProbeResult) -> advice.Advice | None:

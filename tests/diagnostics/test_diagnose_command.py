@@ -43,7 +43,7 @@ def test_a_line_per_probe_and_its_time(diagnose):
     status, out = diagnose()
     lines = out.splitlines()
     assert status == 0
-    assert re.fullmatch(r"✓ Name of the server: ok \(a 1\), \d\.\d\d s", lines[0])
+    assert re.fullmatch(r"✓ Name of the server: ok \(IPv4 addresses 1\), \d\.\d\d s", lines[0])
     assert re.fullmatch(r"– Encryption and certificate: skipped: no encryption is set, 0\.00 s", lines[2])
     assert re.fullmatch(r"Passed in \d\.\d s\.", lines[-1])
     assert DiagnosticReport.objects.get().passed
@@ -57,7 +57,10 @@ def test_a_failure_comes_with_cause_and_cure_and_status_1(diagnose, scripted):
     at = next(number for number, line in enumerate(lines) if line.startswith("✗ Login: failed"))
     assert lines[at + 1] == "    The server refuses this login and password."
     assert lines[at + 2].startswith("    → Check both at the provider's web mail")
-    assert "Since it last passed: Login: failed (before: ok)" in lines
+    assert [line for line in lines if line.startswith("Since it last passed: ")] == [
+        "Since it last passed: Login: failed (before: ok)",
+        "Since it last passed: Login, kind of error: invalid_credentials (before: –)",
+    ]
     assert lines[-1].startswith("Not passed") and status == 1
 
 

@@ -98,6 +98,41 @@ def test_a_flood_is_not_taken_in(scripted, account, examined):
     assert examination.passed
 
 
+def test_a_flood_of_short_answers_is_not_kept(scripted, account, examined, monkeypatch):
+    monkeypatch.setattr(line, "MOST_ANSWERS", 50)
+    scripted.capabilities = b"IMAP4rev1 NAMESPACE"
+    scripted.scripts["NAMESPACE"] = say(*[b"* NAMESPACE NIL NIL NIL"] * 51, b"TAG OK")
+    assert examined(account).of("namespace").error_type == "protocol_error"
+
+
+def test_a_mail_that_runs_into_the_conversation_leaves_no_word_behind(scripted, account, examined):
+    """A literal that is longer than it was said to be: the rest of the mail is read as an answer."""
+
+    def fetch(session, tag, rest):
+        if b"BODY" not in rest:
+            return False
+        session.say(b"* 1 FETCH (UID 1 BODY[] {4}", b"Very private words", b"P99 OK more private words")
+        return True
+
+    scripted.scripts["FETCH"] = fetch
+    examination = examined(account)
+    assert examination.of("fetch").error_type == "protocol_error"
+    assert not [result for result in examination.results if "private" in result.evidence + str(result.facts)]
+
+
+def test_further_connections_are_closed_with_their_probe(account, examined, monkeypatch):
+    opened, closed = [], []
+    real_open, real_close = Dialogue.open, Dialogue.close
+    monkeypatch.setattr(Dialogue, "open", lambda self, *a: (opened.append(self), real_open(self, *a)))
+    monkeypatch.setattr(Dialogue, "close", lambda self: (closed.append(self), real_close(self)))
+
+    def look(result):
+        if result.name == "connections":
+            assert len(opened) == 9 and set(opened) <= set(closed)
+
+    assert examined(account, connections=True, on_result=look).of("connections").facts["allowed"] == 10
+
+
 def test_a_flood_before_the_login_ends_far_sooner(scripted, account, examined):
     def capability(session, tag, rest):
         for _ in range(2_000):
@@ -197,8 +232,8 @@ def test_a_login_is_refused_by_ourselves_where_nothing_was_verified(scripted):
     talk.learn_capabilities()
     with pytest.raises(SyncError):
         talk.log_in()
-    talk.close()
     assert [command.split(b" ")[1] for command in scripted.commands] == [b"CAPABILITY"]
+    talk.close()
 
 
 def test_what_is_injected_before_starttls_ends_is_forgotten(scripted, connect, examined):

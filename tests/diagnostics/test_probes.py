@@ -2,6 +2,7 @@
 
 import pytest
 
+from accounts import actions
 from diagnostics import probes, probes_extensions, probes_network
 from diagnostics.probes_folders import is_odd
 from diagnostics.probes_network import speaks
@@ -154,13 +155,18 @@ def test_a_server_without_modseqs_is_warned_of(scripted, scripted_account, exami
     assert (found.verdict, found.facts["reason"]) == ("warning", "no_modseq")
 
 
-def test_a_folder_without_rights_decides_unless_it_is_left_out(connect, box, examined):
+def test_a_folder_without_rights_decides_unless_it_is_left_out(anna, connect, box, examined):
     box.create("Locked")
     (box.server._maildir(box.login) / ".Locked" / "dovecot-acl").write_text(FOLDER_RIGHTS)
     account = connect(box)
     found = examined(account).of("flags")
     assert (found.verdict, found.error_type) == ("failed", "mailbox_gone")
     assert (found.facts["refused"], found.facts["refused_synced"]) == (1, 1)
+    actions.set_filters(account, anna.user_key, actions.Filters(exclude=("Locked",)))
+    examination = examined(account)
+    found = examination.of("flags")
+    assert (found.verdict, found.facts["reason"]) == ("warning", "folders_refused")
+    assert examination.passed
 
 
 def test_a_missing_inbox(scripted, scripted_account, examined):

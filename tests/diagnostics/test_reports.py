@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts import actions
+from accounts import actions, advice
 from accounts.errors import SealBroken
 from diagnostics import reports
 from diagnostics.models import DiagnosticReport
@@ -112,6 +112,22 @@ def test_what_changed_since_it_last_passed(saved, clock):
         ("login", "verdict", "ok", "failed"),
         ("login", "error_type", "", "auth_failed"),
     ]
+
+
+def test_every_change_has_its_words():
+    compared = {what for facts in reports._COMPARED.values() for what in facts}
+    for what in (*compared, "error_type"):
+        assert advice.change("tls", what, 0, 3).startswith("Encryption and certificate, ")
+    assert advice.change("capability", "capabilities", ["SORT"], ["MOVE", "IDLE"]) == (
+        "Capabilities before the login: lost: SORT; new: MOVE IDLE"
+    )
+
+
+def test_what_an_earlier_failure_made_meaningless_is_no_change(saved, clock):
+    before = saved(result("login"), result("inbox", mails=1))
+    clock.shift(timedelta(days=1))
+    after = saved(result("login", "failed", "timeout"), result("inbox", "skipped", because="login"))
+    assert {change.probe for change in reports.compare(before, after)} == {"login"}
 
 
 def test_a_renewed_certificate_is_a_change_and_the_passing_of_days_is_none(saved, clock):
