@@ -605,6 +605,7 @@ FACTS = {
     "refused": "refused",
     "refused_synced": "of them synced",
     "not_looked_at": "not looked at",
+    "no_exists": "without a count",
     "no_uidvalidity": "without UIDVALIDITY",
     "no_uidnext": "without UIDNEXT",
     "no_flags": "mails without flags",

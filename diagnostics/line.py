@@ -9,12 +9,13 @@ from datetime import datetime
 
 from accounts.actions import Connection
 from accounts.errors import ErrorType, SyncError
-from mail.deadline import LONGEST_STEP, Deadline, SocketGuard
+from mail.deadline import Deadline, SocketGuard
 from mail.imap_client import BYTES_BEFORE_LOGIN, SILENCE_SECONDS, BoundedImap4, connected, expiry_of
 from mail.imap_errors import FOREIGN, translated
 from mail.imap_text import is_fetch
 from mail.wire import MAX_EVIDENCE, Answer, Refused, Wire
 
+STEP_SECONDS = 45  # a server that trickles is not heard meanwhile, so less than a run's lease
 HANDSHAKE_SECONDS = 15
 ANSWER_BYTES = 32_000_000
 MOST_ANSWERS = 100_000
@@ -69,7 +70,7 @@ class Line:
     @contextmanager
     def step(
         self,
-        seconds: float = LONGEST_STEP,
+        seconds: float = STEP_SECONDS,
         *,
         login: bool = False,
         refused: ErrorType = ErrorType.PROTOCOL_ERROR,

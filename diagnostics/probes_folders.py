@@ -25,7 +25,7 @@ LAST_SECONDS = 3  # of a probe that takes folder by folder, it ends so long befo
 _NO_UTF7 = re.compile(rb"&[^-]*$|&[^-A-Za-z0-9+,]")
 _COUNTED = (
     *("opened", "refused", "refused_synced", "mails"),
-    *("no_uidvalidity", "no_uidnext", "no_flags", "renumbered"),
+    *("no_exists", "no_uidvalidity", "no_uidnext", "no_flags", "renumbered"),
 )
 
 
@@ -123,6 +123,7 @@ def _look_into(climb: Climb, raw_name: bytes, known: dict[bytes, Folder], facts:
     climb.figures[raw_name] = told
     facts["opened"] += 1
     facts["mails"] += told.get("exists", 0)
+    facts["no_exists"] += "exists" not in told
     facts["no_uidvalidity"] += "uidvalidity" not in told
     facts["no_uidnext"] += "uidnext" not in told
     facts["renumbered"] += is_renumbered(known.get(index_of(climb, raw_name)), told)
@@ -131,8 +132,9 @@ def _look_into(climb: Climb, raw_name: bytes, known: dict[bytes, Folder], facts:
 def _told_of_folders(facts: dict[str, int]) -> Told:
     if facts["refused_synced"]:
         raise SyncError(ErrorType.MAILBOX_GONE, **facts)
-    if facts["no_uidvalidity"]:
-        raise SyncError(ErrorType.PROTOCOL_ERROR, missing="UIDVALIDITY", **facts)
+    for what in ("EXISTS", "UIDVALIDITY"):
+        if facts[f"no_{what.lower()}"]:
+            raise SyncError(ErrorType.PROTOCOL_ERROR, missing=what, **facts)
     warnings = {
         "refused": "folders_refused",
         "not_looked_at": "folders_not_looked_at",

@@ -9,7 +9,7 @@ from accounts.actions import Connection
 _EMAIL = re.compile(r"[^\s<>\"'()\[\],;:@]++@[^\s<>\"'()\[\],;:@]+")
 _IPV4 = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)")
 _MAYBE_IPV6 = re.compile(r"[0-9a-f]{0,4}:[0-9a-f:]{0,40}", re.I)
-_LONG = 4  # a shorter word is put out only where it stands by itself
+_LONG = 8  # a shorter word is put out only where it stands by itself
 
 
 class Redactor:
@@ -50,11 +50,13 @@ def _without(text: str, words: set[str], placeholder: str) -> str:
     present = sorted((word for word in words if word and word.casefold() in folded), key=len, reverse=True)
     if not present:
         return text
-    return re.sub("|".join(map(_pattern, present)), placeholder, text, flags=re.I)
+    anywhere = 4 if placeholder == "<secret>" else _LONG
+    patterns = [_pattern(word, anywhere) for word in present]
+    return re.sub("|".join(patterns), placeholder, text, flags=re.I)
 
 
-def _pattern(word: str) -> str:
-    return re.escape(word) if len(word) >= _LONG else rf"(?<!\w){re.escape(word)}(?!\w)"
+def _pattern(word: str, anywhere: int) -> str:
+    return re.escape(word) if len(word) >= anywhere else rf"(?<!\w){re.escape(word)}(?!\w)"
 
 
 def printable(text: str) -> str:

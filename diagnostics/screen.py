@@ -71,8 +71,8 @@ class PlainLadder:
 class LiveLadder(PlainLadder):
     """The same in colours, with the probe at hand below; NO_COLOR takes the colours away."""
 
-    def __init__(self, stdout, evidence: bool):
-        self._console = Console(file=stdout, highlight=False)
+    def __init__(self, console: Console, evidence: bool):
+        self._console = console
         self._status = self._console.status("")
         super().__init__(self._console.print, evidence)
 

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sys
 
 import pytest
 from django.core.management import call_command
@@ -119,6 +120,7 @@ def test_colours_on_a_terminal_unless_they_are_not_wanted(colours, diagnose, mon
     monkeypatch.delenv("NO_COLOR", raising=False)
     if not colours:
         monkeypatch.setenv("NO_COLOR", "1")
-    status, out = diagnose(out=Terminal())
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    status, out = diagnose(out=terminal)
     assert status == 0 and "✓ Login: ok" in out
     assert ("\x1b[32m✓ Login" in out) == colours

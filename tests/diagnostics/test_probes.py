@@ -198,6 +198,20 @@ def test_folders_without_their_numbers(scripted, scripted_account, examined):
     assert (found.facts["no_uidvalidity"], found.facts["no_uidnext"]) == (1, 1)
 
 
+def test_a_folder_that_does_not_say_how_many_mails_it_has(scripted, scripted_account, examined):
+    scripted.scripts["EXAMINE"] = say(b"* OK [UIDVALIDITY 1] ok", b"TAG OK [READ-ONLY] done")
+    found = examined(scripted_account).of("flags")
+    assert (found.verdict, found.error_type, found.facts["missing"]) == ("failed", "protocol_error", "EXISTS")
+
+
+def test_ids_of_mails_on_a_server_that_has_them(pymap, connect, examined):
+    box = Mailbox(pymap)
+    box.append(mail("one"))
+    examination = examined(connect(box, security="none"))
+    assert examination.of("objectid").verdict == "ok"
+    assert examination.passed
+
+
 def test_mails_without_flags(scripted, scripted_account, examined):
     scripted.scripts["FETCH"] = say(b"* 1 FETCH (UID 1)", b"TAG OK")
     found = examined(scripted_account).of("flags")

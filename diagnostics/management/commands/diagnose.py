@@ -1,7 +1,10 @@
 import json
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
+
+from rich.console import Console
 
 from accounts import actions, grants
 from accounts.errors import SyncError
@@ -60,8 +63,8 @@ class Command(Door):
     def _screen(self, options):
         if options["json"]:
             return PlainLadder(lambda line: None, evidence=False)
-        if self.stdout.isatty():
-            return LiveLadder(self.stdout, options["evidence"])
+        if sys.stdout.isatty():
+            return LiveLadder(Console(highlight=False), options["evidence"])
         return PlainLadder(self.say, options["evidence"])
 
 
