@@ -15,19 +15,21 @@ STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "not_offered
 
 
 def headline(result: ProbeResult) -> str:
-    verdict = advice.VERDICTS[result.verdict]
+    verdict = advice.verdict_word(result.verdict)
     if result.verdict == "skipped":
         verdict += f": {advice.why_skipped(result.facts['because'])}"
     elif facts := told(result.facts):
         verdict += f" ({facts})"
-    return f"{MARKS[result.verdict]} {advice.PROBES[result.name]}: {verdict}, {result.seconds:.2f} s"
+    return f"{MARKS[result.verdict]} {advice.probe_label(result.name)}: {verdict}, {result.seconds:.2f} s"
 
 
 def told(facts: dict) -> str:
     """The figures, those that are 0 left out."""
-    shown = {name: value for name, value in facts.items() if name in advice.FACTS and value not in (0, None)}
+    shown = {
+        name: value for name, value in facts.items() if advice.fact_label(name) and value not in (0, None)
+    }
     return ", ".join(
-        f"{advice.FACTS[name]} {value}" for name, value in shown.items() if not isinstance(value, list)
+        f"{advice.fact_label(name)} {value}" for name, value in shown.items() if not isinstance(value, list)
     )
 
 
@@ -84,7 +86,7 @@ class LiveLadder(PlainLadder):
         self._status.stop()
 
     def begin(self, name: str) -> None:
-        self._status.update(f"{advice.PROBES[name]} …")
+        self._status.update(f"{advice.probe_label(name)} …")
 
     def _say(self, line: str, style: str = "") -> None:
         self._console.print(escape(line), style=style or None)

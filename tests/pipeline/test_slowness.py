@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from diagnostics.messages import words_of
 from diagnostics.models import Alert
 from pipeline.models import AccountRun, JobType
 from tests.pipeline.test_rollups import Story
@@ -17,7 +18,7 @@ def synced(account, *seconds, mails=0, phase="connect"):
 
 
 def told():
-    return [(alert.user, alert.account, alert.kind, alert.facts) for alert in Alert.objects.all()]
+    return [(alert.user, alert.account, alert.kind, alert.facts) for alert in Alert.objects.filter(kind="slow")]
 
 
 def test_the_owner_is_told_what_was_measured_and_where_critical_begins(anna, account):
@@ -59,3 +60,9 @@ def test_failed_runs_and_other_work_are_not_judged(account):
         story.tell("succeeded", phase_seconds={"connect": 60.0})
     synced(account, 0.1)
     assert told() == []
+
+
+def test_the_alert_says_in_words_what_is_slow_and_how_slow(anna, account):
+    synced(account, *[6] * 5)
+    words = words_of(Alert.objects.get(), anna.user)
+    assert "Connecting of GMX took 6.0 s" in words.sentence and "above 5 s is critical" in words.sentence

@@ -1,0 +1,30 @@
+"""What a failure means and what to do next, in words for people: the only place with such sentences."""
+
+from accounts.advice.alerts import AlertWords, alert, delivery, outcome_of_test, rule
+from accounts.advice.errors import advise, no_worker, other_worker_key
+from accounts.advice.findings import finding, unexplained
+from accounts.advice.health import health, status_word
+from accounts.advice.probes import change, fact_label, probe_advice, probe_label, verdict_word, why_skipped
+from accounts.advice.words import Advice
+
+__all__ = [
+    "Advice",
+    "AlertWords",
+    "advise",
+    "alert",
+    "change",
+    "delivery",
+    "fact_label",
+    "finding",
+    "health",
+    "no_worker",
+    "other_worker_key",
+    "outcome_of_test",
+    "probe_advice",
+    "probe_label",
+    "rule",
+    "status_word",
+    "unexplained",
+    "verdict_word",
+    "why_skipped",
+]
