@@ -29,18 +29,19 @@ class Machinery:
     oldest_due: datetime | None
 
 
-def beat(name: str) -> timedelta | None:
-    """Note a sign of life. Returns how long there was none, if that was too long."""
+def beat(name: str) -> datetime | None:
+    """Note a sign of life. Returns since when there was none, if that is long."""
     now = timezone.now()
     with transaction.atomic():
         row, new = Heartbeat.objects.select_for_update().get_or_create(name=name, defaults={"at": now})
-        pause = now - row.at
+        last_at = row.at
         if new:
             return None
-        row.since = now if pause > LONG_PAUSE else row.since
+        silent = now - last_at > LONG_PAUSE
+        row.since = now if silent else row.since
         row.at = now
         row.save()
-    return pause if pause > LONG_PAUSE else None
+    return last_at if silent else None
 
 
 def keep_beating(name: str) -> threading.Event:

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from argparse import ArgumentTypeError
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -143,10 +143,14 @@ def require_running(children: list[Child]) -> None:
         child.require_running()
 
 
-def stay(children: list[Child]) -> None:
+def stay(children: list[Child], each_minute: Callable[[], object] = lambda: None) -> None:
     """Return at Ctrl-C; start again what is killed; raise ProcessEnded when a process ends by itself."""
+    next_minute = time.monotonic() + 60
     try:
         while True:
+            if time.monotonic() > next_minute:
+                next_minute += 60
+                each_minute()
             for child in children:
                 if child.was_killed():
                     logger.warning("the %s was killed and is started again", child.name)

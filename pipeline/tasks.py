@@ -18,7 +18,7 @@ from accounts import grants
 from accounts.errors import SyncError
 from diagnostics import by_ping, delivery, rules
 from diagnostics.models import HealthFlip
-from pipeline import checkup, heartbeats, rollups, runner, runs, scheduler
+from pipeline import checkup, heartbeats, rollups, runner, runs, scheduler, watchdog
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 
 UNANSWERED = timedelta(seconds=5)
@@ -134,7 +134,8 @@ def tick() -> None:
 
 def beat() -> None:
     """The net under every ring: doubled, late or missing beats do no harm."""
-    heartbeats.beat(Heartbeat.TICK)
+    if silent_since := heartbeats.beat(Heartbeat.TICK):
+        watchdog.note_return(silent_since)
     wake(unanswered_for=timedelta(0))
     for started in scheduler.start_due():
         ring(started.pk, started.priority)

@@ -72,6 +72,11 @@ _ALERTS = {
         N_("The scheduler has not been heard since {since}."),
         N_("Start a worker on the machine that runs mailhelper: manage.py run_huey."),
     ),
+    "scheduler_back": (
+        N_("The scheduler is back"),
+        N_("Nothing was synced by itself since {since}. Now it is again."),
+        N_("Nothing has to be done; if the machine was not switched off, look into the worker's log."),
+    ),
     "channel_disabled": (
         N_("Alerts no longer go through {channel}"),
         N_("Messages through {channel} could not be delivered, so it was switched off."),
@@ -134,7 +139,8 @@ _DELIVERIES = {
 
 def alert(kind: str, reason: str, facts: dict, account: str = "") -> AlertWords:
     """What a person is told; the times in `facts` are words already."""
-    headline, sentence, next_step = (gettext(words) for words in _ALERTS[kind])
+    texts = _ALERTS["scheduler_back" if (kind, reason) == ("scheduler_dead", "back") else kind]
+    headline, sentence, next_step = (gettext(words) for words in texts)
     named = _named(account, facts)
     cause = _cause_of_alert(kind, reason, facts)
     steps = [cause.next_step] if reason == ErrorType.NO_KEY else [cause.next_step, next_step]

@@ -66,5 +66,5 @@ def test_a_pause_of_the_tick_begins_a_new_life(db, clock):
     clock.shift(timedelta(minutes=4))
     assert heartbeats.beat("tick") is None and Heartbeat.objects.get().since == first
     clock.shift(timedelta(minutes=6))
-    assert heartbeats.beat("tick") >= timedelta(minutes=6)
+    assert timezone.now() - heartbeats.beat("tick") >= timedelta(minutes=6)
     assert Heartbeat.objects.get().since > first

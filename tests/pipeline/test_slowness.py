@@ -18,7 +18,9 @@ def synced(account, *seconds, mails=0, phase="connect"):
 
 
 def told():
-    return [(alert.user, alert.account, alert.kind, alert.facts) for alert in Alert.objects.filter(kind="slow")]
+    return [
+        (alert.user, alert.account, alert.kind, alert.facts) for alert in Alert.objects.filter(kind="slow")
+    ]
 
 
 def test_the_owner_is_told_what_was_measured_and_where_critical_begins(anna, account):

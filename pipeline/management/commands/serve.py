@@ -2,10 +2,11 @@ import os
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.db import connections
 
 from accounts.management.doors import Door
 from accounts.models import User
-from pipeline import processes
+from pipeline import processes, watchdog
 
 
 class Command(Door):
@@ -27,9 +28,14 @@ class Command(Door):
                 self.say(f"mailhelper is at http://{processes.HOST}:{port}/ (Ctrl-C stops it)")
                 if not User.objects.exists():
                     self.say("Nobody can sign in yet: manage.py add_user you@example.org")
-                processes.stay(running)
+                processes.stay(running, _look_at_the_scheduler)
         except processes.ProcessEnded as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             pass  # stopped while starting
         self.stdout.write("Stopped.")
+
+
+def _look_at_the_scheduler():
+    watchdog.look()
+    connections.close_all()
