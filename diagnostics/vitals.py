@@ -67,7 +67,8 @@ def note_backlog(row: AccountHealth, at: datetime, pending: int, quarantined: in
 
 
 def note_certificate(account: MailAccount, expires_at: datetime | None) -> None:
-    AccountHealth.objects.filter(account=account).update(certificate_expires_at=expires_at)
+    rows = AccountHealth.objects.filter(account=account)
+    rows.exclude(certificate_expires_at=expires_at).update(certificate_expires_at=expires_at)
 
 
 def put_down(

@@ -42,10 +42,11 @@ class Change:
 
 def page_of(account: MailAccount, user_key: bytes | None, report_id=None) -> dict:
     flips = account.flips.order_by("-at")[:FLIPS_SHOWN]
+    health = health_report(account)
     return {
         "account": account,
-        "health": health_report(account),
-        "word": advice.STATUS_WORDS,
+        "health": health,
+        "word": advice.status_word(health.status),
         "background": _background(account),
         "changes": [_change(flip) for flip in flips],
     } | diagnosis_of(account, user_key, report_id)

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts import grants
 from accounts.errors import ErrorType, SealBroken, SyncError
-from diagnostics.vitals import vitals_of
+from diagnostics import vitals
 from mail.fetch import Fetcher
 from pipeline import retry, runs
 from pipeline.examination import examine
@@ -114,7 +114,7 @@ def _next_try(work: Work, error_type: ErrorType, facts: dict) -> retry.Again | N
         timezone.now(),
         jitter=random.random(),
         hint=timedelta(seconds=hint) if hint else None,
-        refused_since=vitals_of(work.account).refused_since,
+        refused_since=vitals.vitals_of(work.account).refused_since,
         ends_at=row["started_at"] + timedelta(seconds=limit) if limit else None,
     )
 
@@ -168,6 +168,7 @@ def sync(work: Work) -> None:
 def _sync(work: Work) -> None:
     with work.phase(Phase.CONNECT):
         session = work.connect()
+        vitals.note_certificate(work.account, session.certificate_expires_at)
     fetcher = Fetcher(session, work.connect, work.deadline)
     try:
         with work.phase(Phase.FOLDER_LIST):

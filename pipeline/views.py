@@ -1,6 +1,7 @@
-"""The page that shows every account with its figures, and fetches on request."""
+"""The pages of accounts: all of them with their figures, and one with its health and its diagnosis."""
 
 from functools import wraps
+from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts import actions, grants, unlocked
 from accounts.models import GrantPurpose, MailAccount
+from pipeline.account_page import diagnosis_of, page_of, support_text
 from pipeline.broker import PipelineBroker
 from pipeline.cards import overview_of
 from pipeline.models import JOB_OPEN
@@ -51,7 +53,7 @@ def fetch_all(request):
 @signed_in
 @require_POST
 def fetch_account(request, account_id):
-    return _fetch(request, get_object_or_404(MailAccount, pk=account_id, user=request.user))
+    return _fetch(request, _own(request, account_id))
 
 
 @signed_in
@@ -73,6 +75,87 @@ def _fetch(request, account: MailAccount | None):
         request.user, account, max_mails=None, keys=keys, first_import_whole=True
     )
     return _panel_or_overview(request)
+
+
+@never_cache
+@signed_in
+@require_GET
+def account(request, account_id):
+    own = _own(request, account_id)
+    return render(
+        request, "pipeline/account.html", page_of(own, unlocked.user_key(request), _report_id(request))
+    )
+
+
+@never_cache
+@signed_in
+@require_GET
+def diagnosis(request, account_id):
+    """The part of an account's page that changes while the mailbox is examined."""
+    return _diagnosis(request, _own(request, account_id))
+
+
+@signed_in
+@require_POST
+def diagnose(request, account_id):
+    own = _own(request, account_id)
+    user_key = unlocked.user_key(request)
+    if user_key is None and not _all_in_background([own]):
+        return _unlock_first(request, own)
+    keys = actions.account_keys([own], user_key) if user_key else None
+    PipelineBroker().enqueue_diagnostics_job(request.user, own, keys)
+    return _diagnosis(request, own) if request.htmx else redirect("account", own.pk)
+
+
+@never_cache
+@signed_in
+@require_GET
+def report_text(request, account_id, report_id):
+    """To download: redacted, with the server's words only from an unlocked session."""
+    report = get_object_or_404(_own(request, account_id).reports, pk=report_id)
+    text = support_text(report, unlocked.user_key(request))
+    name = f"mailhelper-diagnostics-{report.at:%Y-%m-%d-%H%M}.txt"
+    disposition = f'attachment; filename="{name}"'
+    return HttpResponse(text, "text/plain; charset=utf-8", headers={"Content-Disposition": disposition})
+
+
+@signed_in
+@require_POST
+def allow_background(request, account_id):
+    own = _own(request, account_id)
+    if (user_key := unlocked.user_key(request)) is None:
+        return _unlock_first(request, own)
+    grants.grant(own, actions.account_key(own, user_key), GrantPurpose.BACKGROUND)
+    return redirect("account", own.pk)
+
+
+@signed_in
+@require_POST
+def stop_background(request, account_id):
+    own = _own(request, account_id)
+    grants.revoke(own.grants.filter(purpose=GrantPurpose.BACKGROUND))
+    return redirect("account", own.pk)
+
+
+def _own(request, account_id) -> MailAccount:
+    accounts = MailAccount.objects.select_related("user")
+    return get_object_or_404(accounts, pk=account_id, user=request.user)
+
+
+def _diagnosis(request, own: MailAccount):
+    return render(request, "pipeline/_diagnosis.html", diagnosis_of(own, unlocked.user_key(request)))
+
+
+def _report_id(request) -> UUID | None:
+    """Of the report that is asked for; of what is none, as if none was asked for."""
+    try:
+        return UUID(request.GET.get("report", ""))
+    except ValueError:
+        return None
+
+
+def _unlock_first(request, own: MailAccount):
+    return _go(request, f"{reverse('unlock')}?next={reverse('account', args=[own.pk])}")
 
 
 def _panel_or_overview(request):

@@ -25,18 +25,15 @@ def examined(anna):
 
 @pytest.fixture(scope="session")
 def healthy_dovecot(tmp_path_factory, authority):
-    """Its certificate lasts, unlike that of `dovecot`; a folder and the number of connections have limits."""
-    certificate, key = authority.issue("lasting", days=90)
-    settings = f"""
-ssl_cert = <{certificate}
-ssl_key = <{key}
+    """Of which folders may have limits, and which compresses."""
+    settings = """
 mail_plugins = $mail_plugins zlib acl
-protocol imap {{
+protocol imap {
   mail_plugins = $mail_plugins imap_zlib imap_acl
-}}
-plugin {{
+}
+plugin {
   acl = vfile
-}}
+}
 """
     with Dovecot(tmp_path_factory.mktemp("healthy"), authority, settings=settings) as server:
         yield server

@@ -77,8 +77,10 @@ def test_nothing_on_the_server_is_changed(box, connect, examined):
     assert before["UNSEEN"] == 5
 
 
-def test_a_certificate_that_expires_in_two_weeks_is_a_warning(connect, mailbox, examined):
-    examination = examined(connect(mailbox))
+def test_a_certificate_that_expires_in_two_weeks_is_a_warning(authority, tmp_path, connect, examined):
+    certificate, key = authority.issue("soon", days=13)
+    with Dovecot(tmp_path, authority, settings=f"ssl_cert = <{certificate}\nssl_key = <{key}") as server:
+        examination = examined(connect(Mailbox(server)))
     found = examination.of("tls")
     assert (found.verdict, found.facts["reason"]) == ("warning", "certificate_expires_soon")
     assert examination.passed

@@ -36,7 +36,7 @@ class Authority:
     key: ec.EllipticCurvePrivateKey
 
     def issue(
-        self, name: str, *, host: str = "localhost", days: int = 1, expired: bool = False
+        self, name: str, *, host: str = "localhost", days: int = 90, expired: bool = False
     ) -> tuple[Path, Path]:
         """A certificate for `host` in `name`.pem and `name`.key; 127.0.0.1 is in it only for localhost."""
         key = ec.generate_private_key(ec.SECP256R1())
