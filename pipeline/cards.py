@@ -7,7 +7,7 @@ from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.advice import Advice, advise, finding, no_worker, unexplained
+from accounts.advice import Advice, advise, finding, no_scheduler, no_worker, unexplained
 from accounts.errors import ErrorType
 from accounts.models import MailAccount
 from diagnostics.models import Status
@@ -153,6 +153,7 @@ def overview_of(user) -> dict:
     ]
     return {
         "cards": cards,
+        "scheduler": _scheduler(cards),
         "headline": _headline(cards),
         "needy": [card for card in cards if card.state in NEEDS_A_PERSON],
         "syncing": any(card.state == "syncing" for card in cards),
@@ -162,6 +163,12 @@ def overview_of(user) -> dict:
         "pending": sum(card.figures.pending for card in cards),
         "address": shlex.quote(user.email),
     }
+
+
+def _scheduler(cards: list[Card]) -> Advice | None:
+    """What to say where accounts wait to be synced by themselves, and nothing does it."""
+    waits = any(card.health.next_attempt for card in cards)
+    return no_scheduler() if waits and not heartbeats.ticks() else None
 
 
 def _stuck_accounts(user) -> set:

@@ -309,6 +309,10 @@ BY_REASON = {
     ),
 }
 
+_NO_SCHEDULER = (
+    N_("Nothing is synced by itself: the scheduler is not running."),
+    N_("Start a worker on the machine that runs mailhelper: manage.py run_huey."),
+)
 _NO_WORKER = (
     N_("No worker is working on this."),
     N_("If none is running, start one on the machine that runs mailhelper: manage.py run_huey."),
@@ -322,6 +326,10 @@ _OWN_LIMIT = (
     NOTHING_LOST,
 )
 _BUG_AT = N_("mailhelper itself made a mistake: {exception} at {where}.")
+
+
+def no_scheduler() -> Advice:
+    return told(*_NO_SCHEDULER)
 
 
 def no_worker() -> Advice:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts import actions, grants, unlocked
 from accounts.models import GrantPurpose
+from pipeline import heartbeats
 from pipeline.models import AccountRun, PipelineJob, RunStatus
 
 pytestmark = pytest.mark.django_db
@@ -388,3 +389,21 @@ def test_an_account_that_pauses_for_its_budget_needs_nobody(browser, account):
     page = words(overview(browser))
     assert "Paused" in page and "budget" in page
     assert "Needs attention" not in page
+
+
+def test_a_dead_scheduler_is_said_above_all_where_accounts_wait_for_it(browser, account, granted, clock):
+    assert "the scheduler is not running" not in overview(browser)
+    granted(account)
+    assert "the scheduler is not running" in overview(browser)
+    heartbeats.beat("tick")
+    assert "the scheduler is not running" not in overview(browser)
+
+
+def test_an_account_that_is_broken_while_nothing_runs_says_why(clock, browser, account, granted, sync):
+    granted(account)
+    heartbeats.beat("tick")
+    sync(account)
+    clock.shift(timedelta(hours=3))
+    shown = words(overview(browser))
+    assert "GMX Broken No sync of this account has succeeded" in shown
+    assert "Your account needs you" in shown
