@@ -9,10 +9,10 @@ TEST_NEEDS := $(VENV)/.test-needs
 FUZZ_NEEDS := $(VENV)/.fuzz-needs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fuzz histories chaos bench bench-trips bench-memory lint clean
+.PHONY: help demo run test fuzz histories chaos bench bench-trips bench-memory bench-figures messages lint clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(DEMO_NEEDS)  ## sync three real mailboxes and show them (ARGS=--once ends after the sync)
 	@$(BIN)/python -m mailhelper.demo $(ARGS)
@@ -50,6 +50,12 @@ bench-trips: $(TEST_NEEDS)  ## round trips and bytes of syncs, by what the serve
 bench-memory: $(TEST_NEEDS)  ## a worker's peak memory (ARGS=0.1 for a tenth of the mails)
 	@bash tests/servers/install_servers.sh
 	@$(BIN)/python -m bench.memory $(ARGS)
+
+bench-figures: $(TEST_NEEDS)  ## the figures of a million runs, and how long reading them takes (ARGS=100000 runs)
+	@$(BIN)/python -m bench.figures $(ARGS)
+
+messages: $(TEST_NEEDS)  ## bring the German catalogue up to date with the code; says what has no words yet
+	@$(BIN)/python -m tests.catalogue
 
 lint: $(TEST_NEEDS)  ## put the code into its style
 	@$(BIN)/ruff check --fix .
