@@ -4,12 +4,12 @@ import pytest
 from django.forms.models import model_to_dict
 
 from accounts import actions
-from diagnostics import health, ladder
+from diagnostics import ladder, vitals
 from diagnostics.models import AccountHealth, DiagnosticReport
 from pipeline import gate, runs
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, JobType, PipelineJob
-from pipeline.queries import awaits_first_import, performance_report
+from pipeline.queries import awaits_first_import
 from tests.conftest import Mailbox
 from tests.pipeline.conftest import attempt
 from tests.pipeline.test_errors import drop, say
@@ -55,7 +55,7 @@ def test_a_mailbox_in_trouble_is_no_failure_of_the_run_and_touches_no_health(dia
     run = diagnose()
     assert run.status == "success" and not DiagnosticReport.objects.get().passed
     assert not AccountHealth.objects.exists()
-    assert health.facts_of(account).last_success_at is None
+    assert vitals.vitals_of(account).last_success_at is None
 
 
 def test_the_ring_comes_after_the_commit(anna, account, rings, django_capture_on_commit_callbacks):
@@ -110,7 +110,7 @@ def test_it_runs_beside_a_fetch_and_is_not_taken_for_one(diagnose, account, sync
     diagnose()
     [report] = PipelineBroker().get_account_health(anna.user)
     assert report.last_run is None and awaits_first_import(account)
-    assert performance_report(anna.user).count == 0
+    assert PipelineBroker().get_performance_metrics(anna.user, "24h").attempts == 0
     sync(account)
     diagnose()
     [report] = PipelineBroker().get_account_health(anna.user)
