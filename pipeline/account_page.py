@@ -7,6 +7,7 @@ from accounts.errors import SealBroken
 from accounts.models import GrantPurpose, MailAccount
 from diagnostics import reports
 from diagnostics.models import DiagnosticReport, HealthFlip
+from diagnostics.probe import Verdict
 from diagnostics.screen import MARKS, told
 from pipeline.models import RUN_ACTIVE, JobType
 from pipeline.queries import health_report, run_report
@@ -66,13 +67,15 @@ def diagnosis_of(account: MailAccount, user_key: bytes | None, report_id=None) -
     """The report asked for, or the newest, and the examination that is under way."""
     kept = list(account.reports.order_by("-at")[:REPORTS_SHOWN])
     shown = next((report for report in kept if report_id in (None, report.pk)), None)
+    steps = _steps(shown, _evidence(shown, user_key)) if shown else []
     run = account.runs.filter(kind=JobType.DIAGNOSTICS).order_by("-created_at").first()
     return {
         "account": account,
         "examining": run_report(run) if run and run.status in RUN_ACTIVE else None,
         "failed_run": run_report(run) if run and run.error_type and run.status not in RUN_ACTIVE else None,
         "report": shown,
-        "steps": _steps(shown, _evidence(shown, user_key)) if shown else [],
+        "steps": [step for step in steps if step.verdict != Verdict.SKIPPED],
+        "not_asked": [step for step in steps if step.verdict == Verdict.SKIPPED],
         "differences": _differences(shown) if shown else [],
         "reports": kept,
     }
@@ -93,7 +96,7 @@ def _steps(report: DiagnosticReport, evidence: dict[str, str]) -> list[Step]:
 
 
 def _step(probe: dict, evidence: str) -> Step:
-    skipped = probe["verdict"] == "skipped"
+    skipped = probe["verdict"] == Verdict.SKIPPED
     return Step(
         label=advice.probe_label(probe["name"]),
         verdict=probe["verdict"],
