@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import hashers, vault
 from accounts.errors import PasswordTooLong, SealBroken, UsageError, WrongPassword, WrongRecoveryKey
@@ -263,7 +264,7 @@ def set_daily_budget(account: MailAccount, megabytes: int) -> None:
 def set_time_zone(user: User, name: str) -> None:
     """Raises UsageError for a zone that does not exist."""
     if name not in available_timezones():
-        raise UsageError(f"{name!r} is not a time zone, such as Europe/Berlin.")
+        raise UsageError(gettext("{name!r} is not a time zone, such as Europe/Berlin.").format(name=name))
     user.time_zone = name
     user.save(update_fields=["time_zone"])
     user.mail_accounts.update(next_due=None)
@@ -272,7 +273,10 @@ def set_time_zone(user: User, name: str) -> None:
 def set_language(user: User, code: str) -> None:
     """Raises UsageError."""
     if code not in dict(settings.LANGUAGES):
-        raise UsageError(f"There is no language {code!r}. There are: {', '.join(dict(settings.LANGUAGES))}.")
+        known = ", ".join(dict(settings.LANGUAGES))
+        raise UsageError(
+            gettext("There is no language {code!r}. There are: {known}.").format(code=code, known=known)
+        )
     user.language = code
     user.save(update_fields=["language"])
 

@@ -15,6 +15,8 @@
 
 from enum import StrEnum
 
+from django.utils.translation import gettext
+
 
 class ErrorType(StrEnum):
     TIMEOUT = "timeout"
@@ -83,29 +85,31 @@ class VaultError(MailhelperError):
 
 class WrongPassword(VaultError):
     def __init__(self):
-        super().__init__("This address and password do not belong together.")
+        super().__init__(gettext("This address and password do not belong together."))
 
 
 class PasswordTooLong(VaultError):
     def __init__(self):
-        super().__init__("A password has at most 1,024 characters.")
+        super().__init__(gettext("A password has at most 1,024 characters."))
 
 
 class WrongRecoveryKey(VaultError):
     def __init__(self):
-        super().__init__("This recovery key does not belong to this person.")
+        super().__init__(gettext("This recovery key does not belong to this person."))
 
 
 class SealBroken(VaultError):
     def __init__(self):
         super().__init__(
-            "A sealed value does not open here: it was changed, moved, or its key is another one."
+            gettext("A sealed value does not open here: it was changed, moved, or its key is another one.")
         )
 
 
 class PasswordMustBeRewrapped(VaultError):
     def __init__(self):
         super().__init__(
-            "A password also locks its owner's keys, so it is set only by "
-            "`manage.py add_user` and `manage.py change_password`."
+            gettext(
+                "A password also locks its owner's keys, so it is set only by "
+                "`manage.py add_user` and `manage.py change_password`."
+            )
         )

@@ -4,6 +4,7 @@ import apprise
 from apprise.common import PersistentStoreMode
 from apprise.plugins import url_to_dict
 from apprise.result import AppriseResultStatus
+from django.utils.translation import gettext
 
 from accounts.errors import ErrorType, SyncError, UsageError
 from diagnostics import outbound
@@ -37,12 +38,14 @@ def check(url: str) -> None:
     parsed = _parsed(url)
     if parsed and is_barred(parsed):
         raise UsageError(
-            "This kind of channel would run programs or read files on mailhelper's own machine, so it is "
-            "not to be had."
+            gettext(
+                "This kind of channel would run programs or read files on mailhelper's own machine, so it is "
+                "not to be had."
+            )
         )
     if not parsed or _service(parsed) is None:
         raise UsageError(
-            "apprise does not know this URL. Its services: https://github.com/caronc/apprise/wiki"
+            gettext("apprise does not know this URL. Its services: https://github.com/caronc/apprise/wiki")
         )
 
 

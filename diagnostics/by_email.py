@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
+from django.utils.translation import gettext
 
 from accounts.errors import UsageError
 from diagnostics.messages import Message
@@ -16,7 +17,7 @@ def check(address: str) -> None:
     try:
         validate_email(address)
     except ValidationError as error:
-        raise UsageError("This is not an e-mail address.") from error
+        raise UsageError(gettext("This is not an e-mail address.")) from error
 
 
 def send(address: str, message: Message, _signing_key: str) -> None:

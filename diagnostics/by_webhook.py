@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
+from django.utils.translation import gettext
 
 from accounts.actions import LOOPBACK
 from accounts.errors import UsageError
@@ -27,11 +28,11 @@ def check(url: str) -> None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise UsageError("This is not a URL.") from error
+        raise UsageError(gettext("This is not a URL.")) from error
     if parts.scheme not in ("http", "https") or not host:
-        raise UsageError("A web hook's URL begins with https:// and a host.")
+        raise UsageError(gettext("A web hook's URL begins with https:// and a host."))
     if parts.scheme == "http" and host not in LOOPBACK and not settings.MAILHELPER_ALLOW_PLAINTEXT:
-        raise UsageError("Without TLS alerts would travel readable. Use https.")
+        raise UsageError(gettext("Without TLS alerts would travel readable. Use https."))
 
 
 def send(url: str, message: Message, signing_key: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from accounts import worker_key, worker_secrets
 from accounts.errors import ErrorType, SyncError, UsageError
@@ -34,7 +35,7 @@ class NewChannel:
 def add_channel(user: User, kind: str, label: str, target: str) -> NewChannel:
     """`target` is an e-mail address, an https URL or an apprise URL. Raises UsageError."""
     if kind not in _WAYS:
-        raise UsageError(f"A channel is one of: {', '.join(ChannelKind.values)}.")
+        raise UsageError(gettext("A channel is one of: {kinds}.").format(kinds=", ".join(ChannelKind.values)))
     label, target = _clean_label(label), _clean_target(target)
     _WAYS[ChannelKind(kind)].check(target)
     signing_key = secrets.token_hex(32) if kind == ChannelKind.WEBHOOK else ""
@@ -45,27 +46,31 @@ def add_channel(user: User, kind: str, label: str, target: str) -> NewChannel:
             secret = worker_secrets.keep(sealed)
             channel = AlertChannel.objects.create(user=user, kind=kind, label=label, secret=secret)
     except IntegrityError as error:
-        raise UsageError(f"There is already a channel named {label}.") from error
+        told = gettext("There is already a channel named {label}.")
+        raise UsageError(told.format(label=label)) from error
     return NewChannel(channel, signing_key)
 
 
 def _clean_label(label: str) -> str:
     label = " ".join(label.split())
     if not label or len(label) > 100 or not label.isprintable():
-        raise UsageError("A channel needs a name of 1 to 100 characters, none of them a control character.")
+        raise UsageError(
+            gettext("A channel needs a name of 1 to 100 characters, none of them a control character.")
+        )
     return label
 
 
 def _clean_target(target: str) -> str:
     target = target.strip()
     if not target or len(target) > LONGEST_TARGET or not target.isprintable():
-        raise UsageError(f"Where the channel leads has 1 to {LONGEST_TARGET} characters in one line.")
+        told = gettext("Where the channel leads has 1 to {most} characters in one line.")
+        raise UsageError(told.format(most=LONGEST_TARGET))
     return target
 
 
 def _check_count(user: User) -> None:
     if user.channels.count() >= MOST_CHANNELS:
-        raise UsageError(f"A person has at most {MOST_CHANNELS} channels.")
+        raise UsageError(gettext("A person has at most {most} channels.").format(most=MOST_CHANNELS))
 
 
 def channel_named(user: User, label: str) -> AlertChannel:

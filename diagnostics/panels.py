@@ -5,13 +5,20 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as N_
 
 from accounts import advice
 from accounts.models import User
 from diagnostics import delivery, preferences
-from diagnostics.models import AccountHealth, AlertChannel
+from diagnostics.models import AccountHealth, AlertChannel, ChannelKind
 
 SNOOZES = (1, 8, 24, 168)  # hours
+_KINDS = {
+    ChannelKind.EMAIL: N_("E-mail"),
+    ChannelKind.WEBHOOK: N_("Web hook"),
+    ChannelKind.APPRISE: "Apprise",
+}
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,7 @@ class ChannelRow:
     """`problem` is why it is disabled, or what its last message met."""
 
     channel: AlertChannel
+    kind: str
     problem: advice.Advice | None
 
 
@@ -50,7 +58,9 @@ def _channels(user: User) -> list[ChannelRow]:
     errors = delivery.last_errors(shown)
     rows = [(channel, channel.disabled_reason or errors.get(channel.pk)) for channel in shown]
     return [
-        ChannelRow(channel, advice.delivery(error_type) if error_type else None)
+        ChannelRow(
+            channel, gettext(_KINDS[channel.kind]), advice.delivery(error_type) if error_type else None
+        )
         for channel, error_type in rows
     ]
 

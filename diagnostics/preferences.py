@@ -6,7 +6,9 @@ from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
+from accounts import advice
 from accounts.errors import UsageError
 from accounts.models import MailAccount, User
 from diagnostics.models import AccountHealth, AlertDelivery, AlertKind, AlertPreferences, DeliveryStatus
@@ -105,15 +107,19 @@ def check_threshold(kind: str, threshold: int | None) -> None:
     """Raises UsageError."""
     rule = DEFAULTS[kind]
     if threshold is not None and not rule.unit:
-        raise UsageError(f"The rule {kind} is on or off; it has no number.")
+        raise UsageError(gettext("“{rule}” is on or off; it has no number.").format(rule=advice.rule(kind)))
     if threshold is not None and not rule.least <= threshold <= rule.most:
-        raise UsageError(f"The number for {kind} is from {rule.least} to {rule.most} {rule.unit}.")
+        raise UsageError(
+            gettext("The number for “{rule}” is from {least} to {most}.").format(
+                rule=advice.rule(kind), least=rule.least, most=rule.most
+            )
+        )
 
 
 def set_quiet_hours(user: User, start: time | None, end: time | None) -> None:
     """Two times of day in the person's time zone; None and None is never. Raises UsageError."""
     if (start is None) != (end is None) or (start is not None and start == end):
-        raise UsageError("Quiet hours have a beginning and another end, such as 22:00 to 07:00.")
+        raise UsageError(gettext("Quiet hours have a beginning and another end, such as 22:00 to 07:00."))
     row, _ = AlertPreferences.objects.update_or_create(
         user=user, defaults={"quiet_from": start, "quiet_until": end}
     )
@@ -133,14 +139,16 @@ def time_of_day(text: str) -> time:
     try:
         return datetime.strptime(text.strip(), "%H:%M").time()
     except ValueError as error:
-        raise UsageError(f"{text!r} is not a time of day, such as 22:00.") from error
+        told = gettext("{text!r} is not a time of day, such as 22:00.")
+        raise UsageError(told.format(text=text)) from error
 
 
 def snooze(account: MailAccount, until: datetime | None) -> None:
     """Messages about this account wait until then; None lets them go. Raises UsageError."""
     now = timezone.now()
     if until is not None and not now < until <= now + LONGEST_SNOOZE:
-        raise UsageError(f"A snooze ends within {LONGEST_SNOOZE.days} days from now.")
+        told = gettext("A snooze ends within {days} days from now.")
+        raise UsageError(told.format(days=LONGEST_SNOOZE.days))
     due_at = may_go_at(of(account.user), now, until)
     waiting = AlertDelivery.objects.filter(
         alert__account=account, status=DeliveryStatus.WAITING, message=None

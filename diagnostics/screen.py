@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from django.utils.formats import localize
 from rich.console import Console
 from rich.markup import escape
 
@@ -29,7 +30,9 @@ def told(facts: dict) -> str:
         name: value for name, value in facts.items() if advice.fact_label(name) and value not in (0, None)
     }
     return ", ".join(
-        f"{advice.fact_label(name)} {value}" for name, value in shown.items() if not isinstance(value, list)
+        f"{advice.fact_label(name)} {localize(value)}"
+        for name, value in shown.items()
+        if not isinstance(value, list)
     )
 
 

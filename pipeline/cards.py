@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Q
+from django.template.defaultfilters import floatformat
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_noop as N_
 
-from accounts.advice import Advice, advise, finding, no_scheduler, no_worker, unexplained
+from accounts.advice import Advice, advise, finding, next_try, no_scheduler, no_worker, unexplained
 from accounts.errors import ErrorType
 from accounts.models import MailAccount
 from diagnostics.models import Status
@@ -15,36 +18,55 @@ from mail import findings
 from mail.queries import AccountFigures, account_figures
 from pipeline import heartbeats
 from pipeline.broker import PipelineBroker
-from pipeline.console import PATIENCE, PHASE_WORDS, duration, megabytes
+from pipeline.console import PATIENCE, PHASE_WORDS, duration
 from pipeline.estimate import Estimate, estimate
 from pipeline.models import JobType, RunStatus
 from pipeline.queries import HealthReport
 
 NEEDS_A_PERSON = ("broken", "failed", "skipped", "unexplained", "doubted", "degraded", "stuck")
 WORDS = {
-    "new": "New",
-    "syncing": "Syncing",
-    "stuck": "Waiting",
-    "retrying": "Retrying",
-    "pausing": "Paused",
-    "ok": "OK",
-    "broken": "Broken",
-    "degraded": "Degraded",
-    "unexplained": "Check",
-    "doubted": "Check",
-    "failed": "Failed",
-    "skipped": "Skipped",
-    "cancelled": "Stopped",
+    "new": N_("New"),
+    "syncing": N_("Syncing"),
+    "stuck": N_("Waiting"),
+    "retrying": N_("Retrying"),
+    "pausing": N_("Paused"),
+    "ok": N_("OK"),
+    "broken": N_("Broken"),
+    "degraded": N_("Degraded"),
+    "unexplained": N_("Check"),
+    "doubted": N_("Check"),
+    "failed": N_("Failed"),
+    "skipped": N_("Skipped"),
+    "cancelled": N_("Stopped"),
 }
-WORDS_FOR_SKIPPED = {"no_key": "No key", "breaker_open": "Resting"}
+WORDS_FOR_SKIPPED = {"no_key": N_("No key"), "breaker_open": N_("Resting")}
 PAUSES = ("budget", "paused")
 PHASES = {
-    "connect": "Connect",
-    "folder_list": "Compare folders",
-    "fetch": "Fetch",
-    "parse": "Read",
-    "save": "Seal",
+    "connect": N_("Connect"),
+    "folder_list": N_("Compare folders"),
+    "fetch": N_("Fetch"),
+    "parse": N_("Read"),
+    "save": N_("Seal"),
 }
+# Of one's only account; of all; of one among several; of some.
+_NEED_YOU = (
+    N_("Your account needs you"),
+    N_("All {total} accounts need you"),
+    N_("One of {total} accounts needs you"),
+    N_("{count} of {total} accounts need you"),
+)
+_ARE_NEW = (
+    N_("Your account is new"),
+    N_("All {total} accounts are new"),
+    N_("One of {total} accounts is new"),
+    N_("{count} of {total} accounts are new"),
+)
+_IN_SYNC = (
+    N_("Your account is in sync"),
+    N_("All {total} accounts are in sync"),
+    N_("One of {total} accounts is in sync"),
+    N_("{count} of {total} accounts are in sync"),
+)
 
 
 @dataclass(frozen=True)
@@ -85,9 +107,10 @@ class Card:
 
     @property
     def word(self) -> str:
-        if not self.account.enabled:
-            return WORDS[self.state]
-        return WORDS_FOR_SKIPPED.get(self.run.error_type if self.run else "", WORDS[self.state])
+        word = WORDS[self.state]
+        if self.account.enabled and self.run:
+            word = WORDS_FOR_SKIPPED.get(self.run.error_type, word)
+        return gettext(word)
 
     @property
     def advice(self) -> Advice | None:
@@ -100,7 +123,7 @@ class Card:
         if self.state == "doubted":
             return self.findings[0]
         if self.state == "retrying":
-            return Advice(self.run.error, f"It is tried again in {self.run.seconds_to_go} s.")
+            return Advice(self.run.error, next_try(self.run.seconds_to_go))
         if not self.account.enabled:
             return advise(ErrorType.PAUSED)
         told = self.state in (*NEEDS_A_PERSON, "pausing")
@@ -109,18 +132,22 @@ class Card:
     @property
     def doing(self) -> str:
         if self.run.status == RunStatus.PENDING:
-            return "Waiting for its turn"
-        return PHASE_WORDS[self.run.phase].capitalize()
+            return gettext("Waiting for its turn")
+        words = gettext(PHASE_WORDS[self.run.phase])
+        return words[0].upper() + words[1:]
 
     @property
     def sizes(self) -> str:
-        return f"{self.run.bytes_done / 1_000_000:.1f} of {megabytes(self.run.bytes_total or 0)}"
+        done, total = (
+            floatformat(count / 1_000_000, 1) for count in (self.run.bytes_done, self.run.bytes_total or 0)
+        )
+        return gettext("{done} of {total} MB").format(done=done, total=total)
 
     @property
     def left(self) -> str:
         """How long the fetch goes on, or would take."""
         seconds = self.run.seconds_left if self.run and self.run.active else self.estimate.seconds
-        return f"about {duration(seconds)}" if seconds else ""
+        return gettext("about {duration}").format(duration=duration(seconds)) if seconds else ""
 
     @property
     def accounted(self) -> int:
@@ -133,7 +160,7 @@ class Card:
     @property
     def phases(self) -> list[tuple[str, str]]:
         spent = self.run.phases
-        return [(word, _seconds(spent[phase])) for phase, word in PHASES.items() if phase in spent]
+        return [(gettext(word), _seconds(spent[phase])) for phase, word in PHASES.items() if phase in spent]
 
 
 def overview_of(user) -> dict:
@@ -187,28 +214,29 @@ def _headline(cards: list[Card]) -> str:
     needy = sum(state in NEEDS_A_PERSON for state in states)
     pending = sum(card.figures.pending for card in cards)
     if not cards:
-        return "No account yet"
+        return gettext("No account yet")
     if "syncing" in states:
-        return "Syncing…"
+        return gettext("Syncing…")
     if needy:
-        return _accounts(needy, len(cards), "needs you", "need you")
+        return _of_accounts(_NEED_YOU, needy, len(cards))
     if "new" in states:
-        return _accounts(states.count("new"), len(cards), "is new", "are new")
+        return _of_accounts(_ARE_NEW, states.count("new"), len(cards))
     if pending:
-        return f"{intcomma(pending)} {'mails are' if pending > 1 else 'mail is'} still to fetch"
-    return _accounts(len(cards), len(cards), "is in sync", "are in sync")
+        told = ngettext("{count} mail is still to fetch", "{count} mails are still to fetch", pending)
+        return told.format(count=intcomma(pending))
+    return _of_accounts(_IN_SYNC, len(cards), len(cards))
 
 
-def _accounts(count: int, total: int, one: str, several: str) -> str:
+def _of_accounts(texts: tuple[str, ...], count: int, total: int) -> str:
+    only_one, every_one, one, several = texts
     if total == 1:
-        return f"Your account {one}"
-    if count == total:
-        return f"All {total} accounts {several}"
-    return f"One of {total} accounts {one}" if count == 1 else f"{count} of {total} accounts {several}"
+        return gettext(only_one)
+    told = every_one if count == total else one if count == 1 else several
+    return gettext(told).format(count=count, total=total)
 
 
 def _seconds(seconds: float) -> str:
     if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+        return f"{floatformat(seconds, 2 if seconds < 1 else 1)} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
@@ -16,14 +17,14 @@ from pipeline.queries import JobReport, RunReport
 PATIENCE = timedelta(seconds=15)
 MARKS = {RunStatus.SUCCESS: "✓", RunStatus.FAILED: "✗", RunStatus.SKIPPED: "–", RunStatus.CANCELLED: "–"}
 PHASE_WORDS = {
-    "": "waiting",
-    "connect": "connecting",
-    "folder_list": "comparing folders",
-    "fetch": "fetching",
-    "parse": "reading",
-    "save": "sealing",
-    "process": "sorting",
-    "disconnect": "closing",
+    "": N_("waiting"),
+    "connect": N_("connecting"),
+    "folder_list": N_("comparing folders"),
+    "fetch": N_("fetching"),
+    "parse": N_("reading"),
+    "save": N_("sealing"),
+    "process": N_("sorting"),
+    "disconnect": N_("closing"),
 }
 
 

@@ -1,7 +1,7 @@
 """What a failure means and what to do next, in words for people: the only place with such sentences."""
 
 from accounts.advice.alerts import AlertWords, alert, delivery, outcome_of_test, rule
-from accounts.advice.errors import advise, no_scheduler, no_worker, other_worker_key
+from accounts.advice.errors import advise, next_try, no_scheduler, no_worker, other_worker_key
 from accounts.advice.findings import finding, unexplained
 from accounts.advice.health import health, status_word
 from accounts.advice.probes import change, fact_label, probe_advice, probe_label, verdict_word, why_skipped
@@ -17,6 +17,7 @@ __all__ = [
     "fact_label",
     "finding",
     "health",
+    "next_try",
     "no_scheduler",
     "no_worker",
     "other_worker_key",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from django.utils.formats import localize
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
@@ -152,9 +153,9 @@ def alert(kind: str, reason: str, facts: dict, account: str = "") -> AlertWords:
 
 
 def _named(account: str, facts: dict) -> "_Named":
-    words = {name: value or gettext("never") for name, value in facts.items()}
-    if "operation" in words:
-        words["operation"] = gettext(_OPERATIONS[words["operation"]])
+    words = {name: localize(value) or gettext("never") for name, value in facts.items()}
+    if operation := facts.get("operation"):
+        words["operation"] = gettext(_OPERATIONS[operation])
     return _Named(words | {"account": account})
 
 

@@ -336,6 +336,10 @@ def no_worker() -> Advice:
     return told(*_NO_WORKER)
 
 
+def next_try(seconds: int) -> str:
+    return gettext("It is tried again in {seconds} s.").format(seconds=seconds)
+
+
 def other_worker_key() -> str:
     return gettext(
         "Note: workers on this machine cannot use grants, for its worker key is not the one they are sealed "

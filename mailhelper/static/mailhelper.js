@@ -37,6 +37,6 @@
   document.addEventListener("click", async ({ target }) => {
     if (!target.dataset.copies) return;
     await navigator.clipboard.writeText(document.getElementById(target.dataset.copies).textContent);
-    target.textContent = "Copied";
+    target.textContent = target.dataset.copied;
   });
 })();

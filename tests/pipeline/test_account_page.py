@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from accounts import unlocked
 from accounts.models import KeyGrant
@@ -132,7 +133,7 @@ def test_background_sync_is_allowed_and_taken_back_with_a_button(browser, accoun
     browser.post(reverse("allow_background", args=[account.pk]))
     grant = KeyGrant.objects.get(revoked_at=None)
     assert grant.expires_at - timezone.now() > timedelta(days=89)
-    assert f"until {grant.expires_at:%Y-%m-%d}" in words(page(browser, account))
+    assert f"until {date_format(grant.expires_at, 'DATE_FORMAT')}" in words(page(browser, account))
     browser.post(reverse("stop_background", args=[account.pk]))
     assert not KeyGrant.objects.filter(revoked_at=None).exists()
 
