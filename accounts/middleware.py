@@ -1,5 +1,8 @@
 """Each page in its reader's language and time zone."""
 
+from contextlib import suppress
+
+from django.db import DatabaseError
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
@@ -19,7 +22,11 @@ def in_the_readers_terms(get_response):
 
 
 def _terms_of(request) -> tuple[str, str]:
-    """A person's own; a stranger's language is what the browser asks for."""
-    if request.user.is_authenticated:
-        return request.user.language, request.user.time_zone
+    """A person's own; a stranger's language is what the browser asks for.
+
+    A monitor's question and the page for a failure are answered without the database, too.
+    """
+    with suppress(DatabaseError):
+        if request.user.is_authenticated:
+            return request.user.language, request.user.time_zone
     return translation.get_language_from_request(request), timezone.get_default_timezone_name()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from django.utils.formats import localize
 from rich.console import Console
 from rich.markup import escape
 
@@ -30,7 +29,7 @@ def told(facts: dict) -> str:
         name: value for name, value in facts.items() if advice.fact_label(name) and value not in (0, None)
     }
     return ", ".join(
-        f"{advice.fact_label(name)} {localize(value)}"
+        f"{advice.fact_label(name)} {advice.fact_value(value)}"
         for name, value in shown.items()
         if not isinstance(value, list)
     )

@@ -3,11 +3,10 @@
 import shlex
 from dataclasses import dataclass
 
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import Q
 from django.template.defaultfilters import floatformat
 from django.utils import timezone
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
 from accounts.advice import Advice, advise, finding, next_try, no_scheduler, no_worker, unexplained
@@ -20,6 +19,7 @@ from pipeline import heartbeats
 from pipeline.broker import PipelineBroker
 from pipeline.console import PATIENCE, PHASE_WORDS, duration
 from pipeline.estimate import Estimate, estimate
+from pipeline.headlines import headline
 from pipeline.models import JobType, RunStatus
 from pipeline.queries import HealthReport
 
@@ -48,25 +48,6 @@ PHASES = {
     "parse": N_("Read"),
     "save": N_("Seal"),
 }
-# Of one's only account; of all; of one among several; of some.
-_NEED_YOU = (
-    N_("Your account needs you"),
-    N_("All {total} accounts need you"),
-    N_("One of {total} accounts needs you"),
-    N_("{count} of {total} accounts need you"),
-)
-_ARE_NEW = (
-    N_("Your account is new"),
-    N_("All {total} accounts are new"),
-    N_("One of {total} accounts is new"),
-    N_("{count} of {total} accounts are new"),
-)
-_IN_SYNC = (
-    N_("Your account is in sync"),
-    N_("All {total} accounts are in sync"),
-    N_("One of {total} accounts is in sync"),
-    N_("{count} of {total} accounts are in sync"),
-)
 
 
 @dataclass(frozen=True)
@@ -178,16 +159,18 @@ def overview_of(user) -> dict:
         )
         for account in user.mail_accounts.all()
     ]
+    needy = [card for card in cards if card.state in NEEDS_A_PERSON]
+    pending = sum(card.figures.pending for card in cards)
     return {
         "cards": cards,
         "scheduler": _scheduler(cards),
-        "headline": _headline(cards),
-        "needy": [card for card in cards if card.state in NEEDS_A_PERSON],
+        "headline": headline([card.state for card in cards], len(needy), pending),
+        "needy": needy,
         "syncing": any(card.state == "syncing" for card in cards),
         "polling": any(card.run and card.run.active for card in cards),
         "accounted": sum(card.accounted for card in cards),
         "on_server": sum(card.figures.on_server for card in cards),
-        "pending": sum(card.figures.pending for card in cards),
+        "pending": pending,
         "address": shlex.quote(user.email),
     }
 
@@ -206,33 +189,6 @@ def _stuck_accounts(user) -> set:
     waiting = Q(pk=None) if heartbeats.ticks() else due
     abandoned = Q(runs__status=RunStatus.RUNNING, runs__lease_until__lt=now - PATIENCE)
     return set(user.mail_accounts.filter(fetch & (waiting | abandoned)).values_list("pk", flat=True))
-
-
-def _headline(cards: list[Card]) -> str:
-    """In plain words, whether all is well."""
-    states = [card.state for card in cards]
-    needy = sum(state in NEEDS_A_PERSON for state in states)
-    pending = sum(card.figures.pending for card in cards)
-    if not cards:
-        return gettext("No account yet")
-    if "syncing" in states:
-        return gettext("Syncing…")
-    if needy:
-        return _of_accounts(_NEED_YOU, needy, len(cards))
-    if "new" in states:
-        return _of_accounts(_ARE_NEW, states.count("new"), len(cards))
-    if pending:
-        told = ngettext("{count} mail is still to fetch", "{count} mails are still to fetch", pending)
-        return told.format(count=intcomma(pending))
-    return _of_accounts(_IN_SYNC, len(cards), len(cards))
-
-
-def _of_accounts(texts: tuple[str, ...], count: int, total: int) -> str:
-    only_one, every_one, one, several = texts
-    if total == 1:
-        return gettext(only_one)
-    told = every_one if count == total else one if count == 1 else several
-    return gettext(told).format(count=count, total=total)
 
 
 def _seconds(seconds: float) -> str:

@@ -5,13 +5,14 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError, connection
 from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
 from accounts import actions
-from diagnostics import alerts, messages
+from diagnostics import alerts, messages, screen
 from pipeline.models import AccountRun
 from tests import catalogue
 from tests.diagnostics.alerts.conftest import clock, made_account, put_down  # noqa: F401
@@ -122,6 +123,23 @@ def test_no_page_leaves_its_language_or_zone_in_the_thread(german, client):
     for answer in (german.get(reverse("overview")), german.get("/no/such/page/")):
         assert '<html lang="de">' in answer.text
         assert (translation.get_language(), timezone.get_current_timezone_name()) == ("en", "UTC")
+
+
+def test_without_the_database_a_person_is_spoken_to_as_the_browser_asks(german):
+    def gone(*_):
+        raise OperationalError("gone")
+
+    german.raise_request_exception = False
+    with connection.execute_wrapper(gone):
+        assert german.get("/healthz").status_code == 200
+        page = german.get(reverse("overview"), headers={"Accept-Language": "de"})
+    assert page.status_code == 500 and "mailhelper hat einen Fehler gemacht" in page.text
+
+
+def test_what_a_probe_found_is_told_in_words_and_figures_of_the_language():
+    with translation.override("de"):
+        told = screen.told({"chain": "verified", "days_left": 89, "version": "TLSv1.3", "mails": 0})
+    assert told == "Kette geprüft, Tage gültig 89, Version TLSv1.3"
 
 
 def test_a_choice_of_language_holds_from_the_next_page_on(english):

@@ -6,6 +6,7 @@ import pytest
 from django.utils import translation
 
 from accounts import advice
+from pipeline.headlines import headline
 from tests import catalogue
 
 TEXTS = catalogue.texts(catalogue.translated())
@@ -79,3 +80,30 @@ def test_advice_speaks_the_language_that_is_active_and_english_without_one():
         "en": "The server took too long to answer.",
     }
     assert advice.advise("timeout").sentence == told["en"]
+
+
+@pytest.mark.parametrize(
+    ("states", "needy", "pending", "german", "english"),
+    [
+        ([], 0, 0, "Noch kein Postfach", "No account yet"),
+        (["syncing", "failed"], 1, 0, "Abgleich läuft …", "Syncing…"),
+        (["failed"], 1, 0, "Ihr Postfach braucht Ihre Hilfe", "Your account needs you"),
+        (["failed", "ok"], 1, 0, "Eines von 2 Postfächern braucht Ihre Hilfe", "One of 2 accounts needs you"),
+        (["failed"] * 2, 2, 0, "Alle 2 Postfächer brauchen Ihre Hilfe", "All 2 accounts need you"),
+        (
+            ["failed"] * 2 + ["ok"],
+            2,
+            9,
+            "2 von 3 Postfächern brauchen Ihre Hilfe",
+            "2 of 3 accounts need you",
+        ),
+        (["new", "ok"], 0, 0, "Eines von 2 Postfächern ist neu", "One of 2 accounts is new"),
+        (["ok"], 0, 1, "1 Mail ist noch abzurufen", "1 mail is still to fetch"),
+        (["ok"], 0, 1200, "1.200 Mails sind noch abzurufen", "1,200 mails are still to fetch"),
+        (["ok"] * 2, 0, 0, "Alle 2 Postfächer sind auf dem aktuellen Stand", "All 2 accounts are in sync"),
+    ],
+)
+def test_the_headline_counts_in_both_languages(states, needy, pending, german, english):
+    for language, told in (("de", german), ("en", english)):
+        with translation.override(language):
+            assert headline(states, needy, pending) == told

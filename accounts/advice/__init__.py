@@ -4,7 +4,15 @@ from accounts.advice.alerts import AlertWords, alert, delivery, outcome_of_test,
 from accounts.advice.errors import advise, next_try, no_scheduler, no_worker, other_worker_key
 from accounts.advice.findings import finding, unexplained
 from accounts.advice.health import health, status_word
-from accounts.advice.probes import change, fact_label, probe_advice, probe_label, verdict_word, why_skipped
+from accounts.advice.probes import (
+    change,
+    fact_label,
+    fact_value,
+    probe_advice,
+    probe_label,
+    verdict_word,
+    why_skipped,
+)
 from accounts.advice.words import Advice
 
 __all__ = [
@@ -15,6 +23,7 @@ __all__ = [
     "change",
     "delivery",
     "fact_label",
+    "fact_value",
     "finding",
     "health",
     "next_try",

@@ -1,5 +1,6 @@
 """What the probes of the diagnostics are called, and what their failures mean."""
 
+from django.utils.formats import localize
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
@@ -181,6 +182,12 @@ _FACTS = {
     "capabilities": N_("capabilities"),
     "error_type": N_("kind of error"),
 }
+# Figures that are words.
+_VALUES = {
+    "verified": N_("verified"),
+    "matches": N_("matches"),
+    "something": N_("something"),
+}
 
 
 def probe_advice(name: str, error_type: str, facts: dict | None = None, phase: str = "") -> Advice | None:
@@ -210,6 +217,12 @@ def fact_label(name: str) -> str | None:
     return gettext(_FACTS[name]) if name in _FACTS else None
 
 
+def fact_value(value) -> str:
+    """A figure as it is written in the language that is active."""
+    is_word = isinstance(value, str) and value in _VALUES
+    return gettext(_VALUES[value]) if is_word else str(localize(value))
+
+
 def why_skipped(because: str) -> str:
     if because in _SKIPPED:
         return gettext(_SKIPPED[because])
@@ -231,4 +244,4 @@ def change(probe: str, what: str, before, after) -> str:
 
 
 def _or_dash(value) -> str:
-    return "–" if value in ("", None) else str(value)
+    return "–" if value in ("", None) else fact_value(value)
