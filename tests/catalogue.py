@@ -81,21 +81,25 @@ def placeholders(text: str) -> set[str]:
 def compiled() -> bytes:
     """The catalogue as gettext reads it."""
     file = io.BytesIO()
-    write_mo(file, translated())
+    write_mo(file, _german(translated(), texts(translated())))
     return file.getvalue()
 
 
 def update() -> list[str]:
     """Write the catalogue and its compiled form. Returns the texts without a translation."""
-    catalogue = German(locale="de", header_comment="# German translation of mailhelper.", fuzzy=False)
-    known = texts(translated())
-    for message in wanted():
-        if message.id:
-            catalogue.add(message.id, known.get(message.id), auto_comments=message.auto_comments)
+    catalogue = _german(wanted(), texts(translated()))
     with FILE.open("wb") as file:
         write_po(file, catalogue, width=110, no_location=True, sort_output=True)
     COMPILED.write_bytes(compiled())
     return [str(text) for text, string in texts(translated()).items() if not all(_forms(string))]
+
+
+def _german(messages: Catalog, words: dict) -> German:
+    catalogue = German(locale="de", header_comment="# German translation of mailhelper.", fuzzy=False)
+    for message in messages:
+        if message.id:
+            catalogue.add(message.id, words.get(message.id), auto_comments=message.auto_comments)
+    return catalogue
 
 
 def _forms(string) -> tuple[str, ...]:
