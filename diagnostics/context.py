@@ -1,4 +1,4 @@
-from diagnostics import alerts
+from diagnostics.alerting import alerts
 
 
 def unread_alerts(request):

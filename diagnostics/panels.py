@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop as N_
 
 from accounts import advice
 from accounts.models import User
-from diagnostics import delivery, preferences
+from diagnostics.alerting import delivery, preferences
 from diagnostics.models import AccountHealth, AlertChannel, ChannelKind
 
 SNOOZES = (1, 8, 24, 168)  # hours

@@ -10,7 +10,7 @@ from django.db import transaction
 from accounts import vault
 from accounts.models import MailAccount
 from diagnostics.models import DiagnosticReport
-from diagnostics.probe import Examination
+from diagnostics.probing.probe import Examination
 from mail.sealer import place
 
 KEPT = 50

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from accounts import advice
 from diagnostics.models import DiagnosticReport
-from diagnostics.probe import ProbeResult
+from diagnostics.probing.probe import ProbeResult
 from diagnostics.reports import Change
 
 MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "not_offered": "·", "skipped": "–"}

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts import actions, advice
 from accounts.errors import SyncError, UsageError
-from diagnostics import alerts, channels, messages, panels, preferences
+from diagnostics import panels
+from diagnostics.alerting import alerts, channels, messages, preferences
 from diagnostics.models import AlertChannel
 
 PER_PAGE = 50

@@ -7,7 +7,7 @@ from accounts.errors import SealBroken
 from accounts.models import GrantPurpose, MailAccount
 from diagnostics import reports
 from diagnostics.models import DiagnosticReport, HealthFlip
-from diagnostics.probe import Verdict
+from diagnostics.probing.probe import Verdict
 from diagnostics.screen import MARKS, told
 from pipeline.models import RUN_ACTIVE, JobType
 from pipeline.queries import health_report, run_report

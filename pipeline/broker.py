@@ -9,7 +9,7 @@ from django.db import transaction
 
 from accounts.errors import UsageError
 from accounts.models import MailAccount, User
-from diagnostics.ladder import TOTAL_SECONDS
+from diagnostics.probing.ladder import TOTAL_SECONDS
 from mail import folders, ledger
 from mail.models import Folder
 from pipeline import jobs, queries, runner, runs, tasks

@@ -1,8 +1,9 @@
 """The story of a diagnostics run: the ladder, then its report. Whether it passed is no matter of the run."""
 
 from accounts.errors import ErrorType, SyncError
-from diagnostics import ladder, reports
-from diagnostics.probe import ProbeResult
+from diagnostics import reports
+from diagnostics.probing import ladder
+from diagnostics.probing.probe import ProbeResult
 from mail.guard import guarded
 from pipeline.models import Phase
 from pipeline.work import Work

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.errors import ErrorType
 from accounts.models import MailAccount, User
-from diagnostics import alerts
+from diagnostics.alerting import alerts
 from diagnostics.models import AlertKind
 from pipeline.models import (
     JOB_OPEN,

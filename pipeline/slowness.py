@@ -3,7 +3,7 @@
 from django.utils import timezone
 
 from accounts.models import MailAccount
-from diagnostics import alerts
+from diagnostics.alerting import alerts
 from diagnostics.models import AlertKind
 from pipeline.figures import OPERATIONS, Operation, operations_of, slow_operations
 from pipeline.models import AccountRun, JobType, RunStatus

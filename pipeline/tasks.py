@@ -16,7 +16,7 @@ from huey.contrib.djhuey import HUEY, db_periodic_task, db_task, enqueue, on_sta
 
 from accounts import grants
 from accounts.errors import SyncError
-from diagnostics import by_ping, delivery, rules
+from diagnostics.alerting import by_ping, delivery, rules
 from diagnostics.models import HealthFlip
 from pipeline import checkup, heartbeats, rollups, runner, runs, scheduler, watchdog
 from pipeline.models import AccountRun, Heartbeat, RunStatus

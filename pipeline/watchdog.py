@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import DatabaseError
 from django.utils import timezone
 
-from diagnostics import alerts, delivery
+from diagnostics.alerting import alerts, delivery
 from diagnostics.models import AlertKind
 from pipeline import heartbeats
 from pipeline.models import Heartbeat

@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from accounts import actions
-from diagnostics import alerts, messages, screen
+from diagnostics import screen
+from diagnostics.alerting import alerts, messages
 from pipeline.models import AccountRun
 from tests import catalogue
 from tests.diagnostics.alerts.conftest import clock, made_account, put_down  # noqa: F401

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from accounts import actions
-from diagnostics.ladder import examine
+from diagnostics.probing.ladder import examine
 from tests.pipeline.conftest import clock, dovecot_without, granted, rings, scripted  # noqa: F401
 from tests.servers.dovecot import Dovecot
 

@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.advice import probe_advice
-from diagnostics import probes, probes_network
+from diagnostics.probing import network, probes
 from tests.conftest import Mailbox
 from tests.diagnostics.conftest import saying
 from tests.pipeline.test_sync import mail
@@ -106,7 +106,7 @@ def test_tls_is_chosen_for_a_port_that_begins_in_clear(mailbox, connect, examine
 
 
 def test_starttls_is_chosen_for_a_port_that_speaks_tls(mailbox, connect, examined, monkeypatch):
-    monkeypatch.setattr(probes_network, "SILENCE_BEFORE_GREETING", 0.3)
+    monkeypatch.setattr(network, "SILENCE_BEFORE_GREETING", 0.3)
     account = connect(mailbox, security="starttls", port=mailbox.server.imaps_port)
     assert told(examined(account)) == (
         "greeting",
@@ -130,7 +130,7 @@ def test_starttls_is_taken_away_on_the_way(scripted, connect, examined):
 )
 @pytest.mark.parametrize("security", ["tls", "starttls"])
 def test_what_answers_is_no_imap_server(first, speaks, security, mailbox, connect, examined, monkeypatch):
-    monkeypatch.setattr(probes_network, "SILENCE_BEFORE_GREETING", 0.3)
+    monkeypatch.setattr(network, "SILENCE_BEFORE_GREETING", 0.3)
     with saying(first, b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         examination = examined(connect(mailbox, security=security, port=port))
     assert told(examination) == (

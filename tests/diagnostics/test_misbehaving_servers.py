@@ -7,8 +7,8 @@ import pytest
 
 from accounts.actions import Connection
 from accounts.errors import MailhelperError, SyncError
-from diagnostics import ladder, line, probes, probes_network
-from diagnostics.dialogue import Dialogue
+from diagnostics.probing import ladder, line, network, probes
+from diagnostics.probing.dialogue import Dialogue
 from mail.deadline import Deadline
 from tests.conftest import Mailbox
 from tests.diagnostics.conftest import saying
@@ -211,7 +211,7 @@ def test_whoever_wants_to_stop_is_heard_while_bytes_come(account, examined, scri
 
 def test_a_server_that_is_silent_at_the_handshake(connect, mailbox, examined, monkeypatch):
     monkeypatch.setattr(line, "HANDSHAKE_SECONDS", 0.2)
-    monkeypatch.setattr(probes_network, "HELLO_SECONDS", 0.2)
+    monkeypatch.setattr(network, "HELLO_SECONDS", 0.2)
     with saying(b"", hold=True) as port:
         examination = examined(connect(mailbox, port=port))
     assert (examination.of("tls").verdict, examination.of("tls").error_type) == ("failed", "timeout")

@@ -3,9 +3,9 @@
 import pytest
 
 from accounts import actions
-from diagnostics import probes, probes_extensions, probes_network
-from diagnostics.probes_folders import is_odd
-from diagnostics.probes_network import speaks
+from diagnostics.probing import extensions, network, probes
+from diagnostics.probing.folders import is_odd
+from diagnostics.probing.network import speaks
 from tests.conftest import Mailbox
 from tests.diagnostics.conftest import FOLDER_RIGHTS
 from tests.pipeline.test_errors import drop, say
@@ -304,9 +304,9 @@ def test_how_many_connections_are_allowed(tmp_path, authority, connect, examined
 
 def test_no_more_than_ten_connections_are_tried(scripted, scripted_account, examined):
     found = examined(scripted_account, connections=True).of("connections")
-    assert found.facts == {"allowed": probes_extensions.MOST_CONNECTIONS, "limit_reached": False}
+    assert found.facts == {"allowed": extensions.MOST_CONNECTIONS, "limit_reached": False}
     logins = [line for line in scripted.commands if b" LOGIN " in line]
-    assert len(logins) == probes_extensions.MOST_CONNECTIONS
+    assert len(logins) == extensions.MOST_CONNECTIONS
 
 
 def test_completeness_counts_what_is_in_both_and_in_one_alone(box, connect, examined, sync):
@@ -359,8 +359,8 @@ def test_a_protocol_is_known_by_its_first_bytes(first, protocol):
 
 def test_an_address_that_does_not_answer_is_a_warning_where_another_does(box, connect, examined, monkeypatch):
     silent = (2, 1, 6, "", ("127.0.0.9", box.server.imaps_port))
-    real = probes_network.resolve
-    monkeypatch.setattr(probes_network, "resolve", lambda *asked: [silent, *real(*asked)])
+    real = network.resolve
+    monkeypatch.setattr(network, "resolve", lambda *asked: [silent, *real(*asked)])
     examination = examined(connect(box))
     assert examination.of("tcp").verdict == "warning"
     assert (examination.of("tcp").facts["addresses"], examination.of("tcp").facts["open"]) == (2, 1)

@@ -11,8 +11,8 @@ from accounts import actions, advice
 from accounts.errors import SealBroken
 from diagnostics import reports
 from diagnostics.models import DiagnosticReport
-from diagnostics.probe import Examination, ProbeResult
-from diagnostics.redact import Redactor, printable
+from diagnostics.probing.probe import Examination, ProbeResult
+from diagnostics.probing.redact import Redactor, printable
 from tests.conftest import Mailbox
 from tests.pipeline.test_errors import say
 from tests.pipeline.test_sync import mail

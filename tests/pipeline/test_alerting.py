@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from diagnostics import alerts, channels, preferences
+from diagnostics.alerting import alerts, channels, preferences
 from diagnostics.models import AlertDelivery
 from pipeline import tasks
 from pipeline.broker import PipelineBroker

@@ -4,8 +4,9 @@ import pytest
 from django.forms.models import model_to_dict
 
 from accounts import actions
-from diagnostics import ladder, vitals
+from diagnostics import vitals
 from diagnostics.models import AccountHealth, DiagnosticReport
+from diagnostics.probing import ladder
 from pipeline import gate, runs
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, JobType, PipelineJob

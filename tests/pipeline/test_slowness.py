@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from diagnostics.messages import words_of
+from diagnostics.alerting.messages import words_of
 from diagnostics.models import Alert
 from pipeline.models import AccountRun, JobType
 from tests.pipeline.test_rollups import Story

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError
 
-from diagnostics.messages import words_of
+from diagnostics.alerting.messages import words_of
 from diagnostics.models import Alert
 from pipeline import tasks, watchdog
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts import actions, advice
 from accounts.errors import SyncError, UsageError
 from accounts.management.doors import Door, account_named, ask_secret, person
-from diagnostics import alerts, channels, messages, preferences
+from diagnostics.alerting import alerts, channels, messages, preferences
 from diagnostics.models import AccountHealth
 
 CHANNEL_URL = "MAILHELPER_CHANNEL_URL"

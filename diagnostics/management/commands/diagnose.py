@@ -10,7 +10,7 @@ from accounts import actions, grants
 from accounts.errors import SyncError
 from accounts.management.doors import PASSWORD, Door, account_named, person, unlock
 from diagnostics import reports
-from diagnostics.ladder import examine
+from diagnostics.probing.ladder import examine
 from diagnostics.screen import LiveLadder, PlainLadder, as_json
 
 

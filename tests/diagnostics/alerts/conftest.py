@@ -7,7 +7,7 @@ import time_machine
 from django.utils import timezone
 
 from accounts import actions
-from diagnostics import channels
+from diagnostics.alerting import channels
 from diagnostics.models import AccountHealth, Alert, Status
 from tests.servers.http_receiver import HttpReceiver
 from tests.servers.smtp import SmtpServer

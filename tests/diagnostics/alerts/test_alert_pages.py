@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from diagnostics import alerts, channels, preferences
+from diagnostics.alerting import alerts, channels, preferences
 from diagnostics.models import AccountHealth, AlertChannel
 from tests.diagnostics.alerts.conftest import made_account
 

@@ -6,7 +6,7 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from diagnostics import alerts, preferences
+from diagnostics.alerting import alerts, preferences
 from diagnostics.models import AlertChannel
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ import pytest
 from accounts import rotation
 from accounts.errors import SyncError, UsageError
 from accounts.models import WorkerSecret
-from diagnostics import by_apprise, channels, messages
+from diagnostics.alerting import alerts, by_apprise, channels, messages
 from diagnostics.models import AlertChannel, AlertDelivery
 from tests.servers.http_receiver import HttpReceiver
 
@@ -72,8 +72,6 @@ def test_two_channels_of_a_person_differ_in_name_and_the_second_leaves_no_secret
 
 
 def test_a_channel_goes_with_its_secret_and_what_waits_for_it(anna, email):
-    from diagnostics import alerts
-
     alerts.decide(anna.user, "broken", "one")
     channels.remove(email)
     assert not AlertChannel.objects.exists()

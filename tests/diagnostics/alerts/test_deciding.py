@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from accounts import actions, grants
 from accounts.models import GrantPurpose, KeyGrant
-from diagnostics import alerts, preferences, rules
+from diagnostics.alerting import alerts, preferences, rules
 from diagnostics.models import Alert, AlertDelivery
 from tests.diagnostics.alerts.conftest import (
     BROKEN,

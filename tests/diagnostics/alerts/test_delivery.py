@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.errors import ErrorType, SyncError
 from accounts.models import WorkerSecret
-from diagnostics import alerts, channels, delivery, messages, outbound, preferences
+from diagnostics.alerting import alerts, channels, delivery, messages, outbound, preferences
 from diagnostics.models import AlertChannel, AlertDelivery
 from tests.diagnostics.alerts.conftest import (
     BROKEN,

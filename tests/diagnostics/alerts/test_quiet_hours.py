@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from accounts.errors import UsageError
-from diagnostics import alerts, preferences
+from diagnostics.alerting import alerts, preferences
 from diagnostics.models import AlertDelivery
 
 BERLIN = ZoneInfo("Europe/Berlin")

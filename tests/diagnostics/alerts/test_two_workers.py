@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from django.db import connection, connections
 
-from diagnostics import alerts, channels, delivery, rules
+from diagnostics.alerting import alerts, channels, delivery, rules
 from diagnostics.models import Alert, AlertDelivery
 from tests.diagnostics.alerts.conftest import BROKEN, made_account, put_down
 from tests.installation import BASE
@@ -76,7 +76,7 @@ def _decide_second(user):
 _KILLED = """
 import os, signal, django
 django.setup()
-from diagnostics import delivery
+from diagnostics.alerting import delivery
 delivery._note_arrival = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 delivery.deliver_due()
 """
@@ -85,7 +85,7 @@ import django
 django.setup()
 from datetime import timedelta
 from django.utils import timezone
-from diagnostics import delivery
+from diagnostics.alerting import delivery
 delivery.deliver_due(timezone.now() + timedelta(seconds={seconds}))
 """
 

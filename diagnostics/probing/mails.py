@@ -5,10 +5,10 @@ import re
 from django.conf import settings
 
 from accounts.errors import ErrorType, SyncError
-from diagnostics.climb import Climb
-from diagnostics.dialogue import Dialogue
-from diagnostics.probe import Told, ok, skipped, warning
-from diagnostics.probes_folders import LAST_SECONDS, index_of, is_renumbered, rows_of
+from diagnostics.probing.climb import Climb
+from diagnostics.probing.dialogue import Dialogue
+from diagnostics.probing.folders import LAST_SECONDS, index_of, is_renumbered, rows_of
+from diagnostics.probing.probe import Told, ok, skipped, warning
 from mail import ledger
 from mail.imap_text import flat, searched, uid_and_metadata, uid_and_section
 from mail.uid_set import UidSet

@@ -6,9 +6,9 @@ from imapclient.imap_utf7 import decode as decode_modified_utf7
 
 from accounts import vault
 from accounts.errors import ErrorType, SyncError
-from diagnostics.climb import Climb
-from diagnostics.dialogue import Dialogue
-from diagnostics.probe import Told, ok, warning
+from diagnostics.probing.climb import Climb
+from diagnostics.probing.dialogue import Dialogue
+from diagnostics.probing.probe import Told, ok, warning
 from mail.imap_text import (
     flat,
     listed_folder,

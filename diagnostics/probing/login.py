@@ -3,8 +3,8 @@
 import re
 
 from accounts.errors import ErrorType, SyncError
-from diagnostics.climb import Climb
-from diagnostics.probe import Told, not_offered, ok
+from diagnostics.probing.climb import Climb
+from diagnostics.probing.probe import Told, not_offered, ok
 from mail.imap_text import flat
 
 # What may stand in clear of what a server names: words of the standards, not of the server.

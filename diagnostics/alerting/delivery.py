@@ -20,7 +20,7 @@ from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from accounts.errors import ErrorType, SyncError
-from diagnostics import alerts, channels, messages, preferences
+from diagnostics.alerting import alerts, channels, messages, preferences
 from diagnostics.models import AlertChannel, AlertDelivery, AlertKind, DeliveryStatus
 
 LEASE = timedelta(seconds=60)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import grants
 from accounts.errors import ErrorType
 from accounts.models import GrantPurpose, KeyGrant, MailAccount
-from diagnostics import alerts, preferences
+from diagnostics.alerting import alerts, preferences
 from diagnostics.models import AccountHealth, Alert, AlertKind, Status
 from mail.guard import chunks
 

@@ -3,7 +3,7 @@
 import ssl
 from contextlib import suppress
 
-from diagnostics.line import Line
+from diagnostics.probing.line import Line
 
 
 class Scout(Line):

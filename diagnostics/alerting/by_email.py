@@ -9,7 +9,7 @@ from django.core.validators import validate_email
 from django.utils.translation import gettext
 
 from accounts.errors import UsageError
-from diagnostics.messages import Message
+from diagnostics.alerting.messages import Message
 
 
 def check(address: str) -> None:

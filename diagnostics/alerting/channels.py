@@ -11,8 +11,8 @@ from django.utils.translation import gettext
 from accounts import worker_key, worker_secrets
 from accounts.errors import ErrorType, SyncError, UsageError
 from accounts.models import User
-from diagnostics import by_apprise, by_email, by_webhook, outbound
-from diagnostics.messages import Message
+from diagnostics.alerting import by_apprise, by_email, by_webhook, outbound
+from diagnostics.alerting.messages import Message
 from diagnostics.models import AlertChannel, ChannelKind
 
 MOST_CHANNELS = 20

@@ -2,7 +2,7 @@
 
 import requests
 
-from diagnostics import outbound
+from diagnostics.alerting import outbound
 
 TIMEOUT = 10
 

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import MailAccount, User
-from diagnostics import preferences
+from diagnostics.alerting import preferences
 from diagnostics.models import AccountHealth, Alert, AlertDelivery
 
 

@@ -16,8 +16,8 @@ from django.utils.translation import gettext
 
 from accounts.actions import LOOPBACK
 from accounts.errors import UsageError
-from diagnostics import outbound
-from diagnostics.messages import Message
+from diagnostics.alerting import outbound
+from diagnostics.alerting.messages import Message
 
 TIMEOUTS = (5, 15)  # seconds to connect, and between bytes
 

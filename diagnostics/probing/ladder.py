@@ -15,10 +15,10 @@ from django.db import DatabaseError
 from accounts.actions import Connection, filters_of
 from accounts.errors import ErrorType, MailhelperError, SyncError
 from accounts.models import MailAccount
-from diagnostics import probes
-from diagnostics.climb import Climb
-from diagnostics.probe import Examination, Probe, ProbeResult, Told, Verdict, skipped
-from diagnostics.redact import Redactor, printable
+from diagnostics.probing import probes
+from diagnostics.probing.climb import Climb
+from diagnostics.probing.probe import Examination, Probe, ProbeResult, Told, Verdict, skipped
+from diagnostics.probing.redact import Redactor, printable
 from mail.deadline import Deadline
 from mail.wire import Refused
 

@@ -8,10 +8,10 @@ from django.utils import timezone
 from accounts import vault
 from accounts.errors import ErrorType, SyncError
 from accounts.models import Security
-from diagnostics.climb import Climb
-from diagnostics.dialogue import Dialogue
-from diagnostics.probe import Told, ok, skipped, warning
-from diagnostics.scout import Scout
+from diagnostics.probing.climb import Climb
+from diagnostics.probing.dialogue import Dialogue
+from diagnostics.probing.probe import Told, ok, skipped, warning
+from diagnostics.probing.scout import Scout
 from mail.deadline import resolve
 
 MOST_ADDRESSES = 8

@@ -4,7 +4,7 @@ import base64
 
 from accounts.errors import ErrorType, SyncError
 from accounts.models import Security
-from diagnostics.line import Line
+from diagnostics.probing.line import Line
 from mail.imap_errors import password_trouble
 from mail.imap_text import examined, flat
 

@@ -10,9 +10,9 @@ from django.conf import settings
 from accounts.actions import Connection, Filters
 from accounts.errors import ErrorType, SyncError
 from accounts.models import MailAccount
-from diagnostics.dialogue import Dialogue
-from diagnostics.line import Line
-from diagnostics.redact import Redactor
+from diagnostics.probing.dialogue import Dialogue
+from diagnostics.probing.line import Line
+from diagnostics.probing.redact import Redactor
 from mail.deadline import Deadline
 from mail.parcels import SurveyedFolder
 

@@ -7,8 +7,8 @@ from apprise.result import AppriseResultStatus
 from django.utils.translation import gettext
 
 from accounts.errors import ErrorType, SyncError, UsageError
-from diagnostics import outbound
-from diagnostics.messages import Message
+from diagnostics.alerting import outbound
+from diagnostics.alerting.messages import Message
 
 # These show something on mailhelper's own machine, or run its programs.
 ON_THIS_MACHINE = frozenset(

@@ -4,9 +4,9 @@ import re
 import zlib
 
 from accounts.errors import ErrorType, SyncError
-from diagnostics.climb import Climb
-from diagnostics.dialogue import Dialogue
-from diagnostics.probe import Told, not_offered, ok, skipped, warning
+from diagnostics.probing.climb import Climb
+from diagnostics.probing.dialogue import Dialogue
+from diagnostics.probing.probe import Told, not_offered, ok, skipped, warning
 from mail.imap_text import enables_qresync, flat, folder_status, searched
 
 CRITERIA = (b"ARRIVAL", b"DATE", b"FROM", b"SIZE", b"SUBJECT")  # of RFC 5256, those that people sort by
