@@ -22,7 +22,10 @@ _BY_PROBE = {
     ),
     ("tcp", ErrorType.CONNECTION_REFUSED): (
         N_("The server is there, but nothing answers at this port."),
-        N_("Check the port (993 for TLS, 143 for STARTTLS) and whether a firewall closes it."),
+        N_(
+            "If it worked before, the server is down, and mailhelper tries again by itself. Else check the "
+            "port (993 for TLS, 143 for STARTTLS) and whether a firewall closes it."
+        ),
     ),
     ("tcp", ErrorType.TIMEOUT): (
         N_("The server does not answer at this port."),
