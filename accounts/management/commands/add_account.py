@@ -54,7 +54,10 @@ class Command(Door):
             else:
                 filters = filter_options.changed(actions.Filters(), options)
                 account = actions.add_account(user, user_key, name, port, security, connection, filters)
-                self.stdout.write(f"{account.label} is saved. The first sync shows whether it works.")
+                self.stdout.write(
+                    f"{account.label} is saved. The first sync shows whether it works; "
+                    "manage.py diagnose examines it step by step."
+                )
             if options["background"]:
                 grants.grant(account, actions.account_key(account, user_key), GrantPurpose.BACKGROUND)
                 self.stdout.write("Background sync is allowed for 90 days.")
