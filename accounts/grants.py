@@ -36,6 +36,13 @@ def revoke(grants, why: GrantEnd = GrantEnd.REVOKED) -> int:
     return running.update(revoked_at=timezone.now(), end_reason=why, sealed_key=b"")
 
 
+def stop_background(accounts) -> int:
+    """The owner wants no background sync, also where it had lapsed. Returns how many grants were ended."""
+    theirs = KeyGrant.objects.filter(account__in=accounts, purpose=GrantPurpose.BACKGROUND)
+    theirs.exclude(revoked_at=None).update(end_reason=GrantEnd.REVOKED)
+    return revoke(theirs)
+
+
 def end_expired() -> int:
     """Destroy the sealed keys of grants whose time is over."""
     return revoke(KeyGrant.objects.filter(expires_at__lte=timezone.now()), GrantEnd.EXPIRED)

@@ -1,6 +1,7 @@
 """Who: people, their vaults, their mail accounts, and who may open what for how long."""
 
 import uuid
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -39,6 +40,14 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [models.UniqueConstraint(Lower("email"), name="one_person_per_address")]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The person's time zone; UTC where this machine does not know it any more."""
+        try:
+            return ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            return ZoneInfo("UTC")
 
     def set_password(self, raw_password):
         # Django hashes for an unsaved user so that unknown addresses take as long as known ones.

@@ -33,12 +33,12 @@ def rotate_worker_key() -> int:
         current = WorkerKey.objects.create(public_key=new.public)
         for row, key in moving:
             row.worker_key = current
-            row.sealed_key = grants.seal(row, key)
-            row.save(update_fields=["worker_key", "sealed_key"])
+            sealed = grants.seal(row, key)
+            KeyGrant.objects.filter(pk=row.pk).update(worker_key=current, sealed_key=sealed)
         for row, value in secrets:
             row.worker_key = current
-            row.sealed_value = worker_secrets.seal(row, value)
-            row.save(update_fields=["worker_key", "sealed_value"])
+            sealed = worker_secrets.seal(row, value)
+            WorkerSecret.objects.filter(pk=row.pk).update(worker_key=current, sealed_value=sealed)
         grants.revoke(KeyGrant.objects.exclude(worker_key=current), GrantEnd.ROTATED)
     return len(moving)
 

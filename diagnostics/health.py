@@ -40,7 +40,8 @@ class Facts:
 
     `status` and `since` are what was put down last. `watched_from` is since when a success could have been
     expected: settings, schedule, grant and the scheduler are what they are now. `due_since` is since when a
-    run should have begun; `imports` says that one has stored mails and goes on.
+    run should have begun; `works` says that one was let in and goes on, or stored mails and waits.
+    `paused_until` is when a budget or a server's request to stay away ends, or ended last.
     """
 
     status: str
@@ -49,6 +50,7 @@ class Facts:
     background: Background
     interval: timedelta
     watched_from: datetime
+    granted_at: datetime | None = None
     last_success_at: datetime | None = None
     last_partial_at: datetime | None = None
     tested: bool = False
@@ -58,7 +60,8 @@ class Facts:
     breaker_opened_at: datetime | None = None
     server_rests: bool = False
     due_since: datetime | None = None
-    imports: bool = False
+    works: bool = False
+    paused_until: datetime | None = None
     budget_resumes_at: datetime | None = None
     quarantined: int = 0
     backlog_since: datetime | None = None
@@ -85,7 +88,7 @@ def assess(facts: Facts, now: datetime) -> Assessment:
         return Assessment(Status.MANUAL, "paused")
     if reason := _breaks(facts, now):
         return Assessment(Status.BROKEN, reason)
-    if not (facts.tested or facts.attempts):
+    if not (facts.tested or facts.attempts or facts.budget_resumes_at):
         return Assessment(Status.NEW)
     if reason := _degrades(facts, now):
         return Assessment(Status.DEGRADED, reason)
@@ -97,32 +100,38 @@ def assess(facts: Facts, now: datetime) -> Assessment:
 
 
 def _breaks(facts: Facts, now: datetime) -> str:
-    no_key = facts.attempts[-1:] and facts.attempts[-1].error_type == ErrorType.NO_KEY
-    if facts.background == Background.LAPSED or (no_key and facts.background == Background.ON):
+    if facts.background == Background.LAPSED or (facts.background == Background.ON and _has_no_key(facts)):
         return ErrorType.NO_KEY
     if facts.breaker_opened_at:
         return facts.last_error_type
     return "no_success" if _is_dead(facts, now) else ""
 
 
+def _has_no_key(facts: Facts) -> bool:
+    """The workers could not open the grant that is there now."""
+    last = facts.attempts[-1] if facts.attempts else None
+    return last is not None and last.error_type == ErrorType.NO_KEY and last.at >= facts.granted_at
+
+
 def _is_dead(facts: Facts, now: datetime) -> bool:
     """No success for three intervals, though there could have been one."""
-    if facts.background != Background.ON or facts.imports or facts.budget_resumes_at:
+    if facts.background != Background.ON or facts.works or (facts.paused_until and facts.paused_until > now):
         return False
-    known = (facts.watched_from, facts.last_success_at, facts.last_partial_at)
+    known = (facts.watched_from, facts.last_success_at, facts.last_partial_at, facts.paused_until)
     last = max(moment for moment in known if moment)
     return now - last > MISSED_INTERVALS * facts.interval + ONE_TICK
 
 
 def _degrades(facts: Facts, now: datetime) -> str:
+    watched = facts.background == Background.ON  # else what is known is as old as the person's last fetch
     checks = (
         (bool(facts.refused_since), facts.last_error_type),
         (bool(facts.budget_resumes_at), ErrorType.BUDGET),
         (_fails(facts), _last_error(facts)),
         (facts.server_rests, "server_rests"),
         (_is_overdue(facts, now), "overdue"),
-        (_is_older(facts.backlog_since, BACKLOG_PATIENCE, now), _backlog(facts)),
-        (_expires(facts.certificate_expires_at, now), "certificate_expiring"),
+        (watched and _is_older(facts.backlog_since, BACKLOG_PATIENCE, now), _backlog(facts)),
+        (watched and _expires(facts.certificate_expires_at, now), "certificate_expiring"),
         (_recovers(facts), "recovering"),
     )
     return next((reason for holds, reason in checks if holds), "")
@@ -156,7 +165,7 @@ def _successes_in_a_row(facts: Facts) -> int:
 
 
 def _is_overdue(facts: Facts, now: datetime) -> bool:
-    watched = facts.background == Background.ON and not facts.imports
+    watched = facts.background == Background.ON and not facts.works
     return watched and _is_older(facts.due_since, max(SHORTEST_OVERDUE, facts.interval), now)
 
 

@@ -26,7 +26,8 @@ class AccountHealth(models.Model):
     `last_partial_at`: all but some folders were synced. `attempts` are the last five ended runs as
     [time, error_type], `failures` the times of failed runs since the last success; `probe_at` is when the
     next run by itself makes sense: after a refused password, a server's back-off hint, or with an open
-    breaker. `backlog_since` is since when pending and quarantined mails have not become fewer.
+    breaker. `paused_until` is when a used-up budget or a server's request to stay away ends.
+    `backlog_since` is since when pending and quarantined mails have not become fewer.
     """
 
     account = models.OneToOneField(MailAccount, on_delete=models.CASCADE, related_name="health")
@@ -43,6 +44,7 @@ class AccountHealth(models.Model):
     pending = models.PositiveIntegerField(default=0)
     quarantined = models.PositiveIntegerField(default=0)
     backlog_since = models.DateTimeField(null=True)
+    paused_until = models.DateTimeField(null=True)
     certificate_expires_at = models.DateTimeField(null=True)
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.NEW)
     reason = models.CharField(max_length=32, blank=True)

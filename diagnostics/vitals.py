@@ -4,10 +4,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts.errors import REFUSALS, ErrorType
+from accounts.errors import REFUSALS
 from accounts.models import MailAccount
 from diagnostics.health import ATTEMPTS, Assessment, Attempt
-from diagnostics.models import AccountHealth, HealthFlip
+from diagnostics.models import AccountHealth, HealthFlip, Status
 
 
 def vitals_of(account: MailAccount) -> AccountHealth:
@@ -47,8 +47,6 @@ def note_success(row: AccountHealth, at: datetime) -> None:
 
 def note_failure(row: AccountHealth, at: datetime, error_type: str) -> None:
     row.last_failure_at, row.last_error_type = at, error_type
-    if error_type == ErrorType.MAILBOX_GONE:  # the other folders were synced
-        row.last_partial_at = at
 
 
 def note_refusal(row: AccountHealth, at: datetime, error_type: str) -> None:
@@ -69,6 +67,16 @@ def note_backlog(row: AccountHealth, at: datetime, pending: int, quarantined: in
 def note_certificate(account: MailAccount, expires_at: datetime | None) -> None:
     rows = AccountHealth.objects.filter(account=account)
     rows.exclude(certificate_expires_at=expires_at).update(certificate_expires_at=expires_at)
+
+
+def begin_anew(row: AccountHealth, account: MailAccount) -> None:
+    """With new settings an account is new; what it was like before is history."""
+    if row.since >= account.connection_changed_at:
+        return
+    flip = put_down(row, Assessment(Status.NEW, "settings_changed"), account.connection_changed_at, {})
+    if flip is None:
+        AccountHealth.objects.filter(pk=row.pk).update(since=account.connection_changed_at)
+    row.refresh_from_db(fields=["status", "reason", "since"])
 
 
 def put_down(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from accounts import actions, advice, grants
-from accounts.errors import SealBroken
+from accounts.errors import ErrorType, SealBroken
 from accounts.models import GrantPurpose, MailAccount
 from diagnostics import reports
 from diagnostics.models import DiagnosticReport, HealthFlip
@@ -49,6 +49,7 @@ def page_of(account: MailAccount, user_key: bytes | None, report_id=None) -> dic
         "health": health,
         "word": advice.status_word(health.status),
         "background": _background(account),
+        "lapsed": health.reason == ErrorType.NO_KEY and _background(account) is None,
         "changes": [_change(flip) for flip in flips],
     } | diagnosis_of(account, user_key, report_id)
 

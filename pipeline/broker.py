@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from accounts.errors import UsageError
 from accounts.models import MailAccount, User
@@ -177,12 +177,12 @@ class PipelineBroker:
 
     def remove_account(self, account: MailAccount) -> None:
         """Delete an account with its mail; jobs that waited for its runs end without them."""
-        with transaction.atomic():
-            list(account.runs.select_for_update().order_by("pk"))  # in the order in which runs lock rows
-            waiting = list(PipelineJob.objects.filter(runs__account=account).distinct().order_by("pk"))
-            account.delete()
-            for job in waiting:
-                jobs.close(job.pk)
+        for tries_left in (2, 1, 0):
+            try:
+                return _remove(account)
+            except (IntegrityError, OperationalError):  # something was noted of it meanwhile, or a deadlock
+                if not tries_left:
+                    raise
 
     def get_job_status(self, job_id: UUID) -> queries.JobReport:
         """Raises PipelineJob.DoesNotExist."""
@@ -203,6 +203,15 @@ class PipelineBroker:
         if account is not None:
             _chosen(user, account)
         return queries.performance_report(user, window, account)
+
+
+def _remove(account: MailAccount) -> None:
+    with transaction.atomic():
+        list(account.runs.select_for_update().order_by("pk"))  # in the order in which runs lock rows
+        waiting = list(PipelineJob.objects.filter(runs__account=account).distinct().order_by("pk"))
+        MailAccount.objects.filter(pk=account.pk).delete()
+        for job in waiting:
+            jobs.close(job.pk)
 
 
 def _asked(

@@ -45,4 +45,4 @@ class Budget:
 
 
 def _zone(account: MailAccount) -> ZoneInfo:
-    return ZoneInfo(account.user.time_zone)
+    return account.user.zone

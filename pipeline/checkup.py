@@ -1,5 +1,6 @@
 """How well accounts are: their facts out of the rows, in a handful of queries, and each change put down."""
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
@@ -12,8 +13,11 @@ from diagnostics import vitals
 from diagnostics.health import Background, Facts, assess
 from diagnostics.models import AccountHealth, HealthFlip, Status
 from pipeline.budget import Budget
-from pipeline.models import RUN_ACTIVE, AccountRun, Heartbeat, JobType, RunStatus
+from pipeline.heartbeats import LONG_PAUSE
+from pipeline.models import RUN_ACTIVE, AccountRun, Heartbeat, JobType, Phase, RunStatus
 from pipeline.schedule import interval_of, next_due_of
+
+logger = logging.getLogger("mailhelper.checkup")
 
 
 def look(account: MailAccount, now: datetime, run_id: UUID | None = None) -> HealthFlip | None:
@@ -21,8 +25,9 @@ def look(account: MailAccount, now: datetime, run_id: UUID | None = None) -> Hea
 
     `run_id` is the run that ends in this transaction.
     """
-    facts = facts_of([account], now, ending=run_id)[account.pk]
     row = AccountHealth.objects.get(account=account)
+    vitals.begin_anew(row, account)
+    facts = facts_of([account], now, ending=run_id)[account.pk]
     return vitals.put_down(row, assess(facts, now), now, _figures(facts), run_id)
 
 
@@ -35,9 +40,13 @@ def look_at_all(now: datetime) -> list[HealthFlip]:
 
 
 def _look_again(account: MailAccount, now: datetime) -> HealthFlip | None:
-    with transaction.atomic():
-        vitals.locked(account)
-        return look(account, now)
+    try:
+        with transaction.atomic():
+            vitals.locked(account)
+            return look(account, now)
+    except Exception as error:  # such as of an account that is just removed; the others have their turn
+        logger.error("the health of account %s was not noted: %s", account.pk, type(error).__name__)
+        return None
 
 
 def _figures(facts: Facts) -> dict:
@@ -62,7 +71,7 @@ def facts_of(accounts: Iterable[MailAccount], now: datetime, ending: UUID | None
     active = AccountRun.objects.filter(account__in=accounts, kind=JobType.FETCH, status__in=RUN_ACTIVE)
     runs = {run.account_id: run for run in active.exclude(pk=ending)}
     tick = Heartbeat.objects.filter(name=Heartbeat.TICK).first()
-    ticks_since = tick.since if tick else now
+    ticks_since = tick.since if tick and now - tick.at <= LONG_PAUSE else now
     return {
         account.pk: _facts(
             account,
@@ -90,6 +99,7 @@ def _facts(
 ) -> Facts:
     background = _background(given, now)
     budget = Budget.of(account)
+    resumes_at = budget.resumes_at if budget.is_used_up else None
     watched = [account.connection_changed_at, account.schedule_changed_at, ticks_since]
     synced = [moment for moment in (row.last_success_at, row.last_partial_at) if moment]
     rests = server_rests or budget.is_used_up or (row.probe_at is not None and row.probe_at > now)
@@ -101,6 +111,7 @@ def _facts(
         background=background,
         interval=interval_of(account),
         watched_from=max([*watched, given.created_at] if given else watched),
+        granted_at=given.created_at if given else None,
         last_success_at=row.last_success_at,
         last_partial_at=row.last_partial_at,
         tested=any(moment >= account.connection_changed_at for moment in synced),
@@ -110,8 +121,9 @@ def _facts(
         breaker_opened_at=row.breaker_opened_at,
         server_rests=server_rests,
         due_since=None if rests else _due_since(account, run, now),
-        imports=run is not None and run.emails_fetched > 0 and run.retries == run.lapses == 0,
-        budget_resumes_at=budget.resumes_at if budget.is_used_up else None,
+        works=run is not None and _works(run, now),
+        paused_until=max(filter(None, [row.paused_until, resumes_at]), default=None),
+        budget_resumes_at=resumes_at,
         quarantined=row.quarantined,
         backlog_since=row.backlog_since,
         certificate_expires_at=row.certificate_expires_at,
@@ -124,6 +136,14 @@ def _background(given: KeyGrant | None, now: datetime) -> Background:
         return Background.OFF
     runs_on = given.revoked_at is None and given.expires_at > now and given.worker_key.retired_at is None
     return Background.ON if runs_on else Background.LAPSED
+
+
+def _works(run: AccountRun, now: datetime) -> bool:
+    """Whether it was let in and goes on, or has something to show and will go on soon."""
+    if run.status == RunStatus.RUNNING:
+        return run.phase not in ("", Phase.CONNECT) and run.lease_until > now
+    has_some = run.emails_fetched or run.emails_linked
+    return bool(has_some) and now - run.run_after < LONG_PAUSE
 
 
 def _due_since(account: MailAccount, run: AccountRun | None, now: datetime) -> datetime | None:

@@ -120,15 +120,18 @@ def note_failure(
         return None
     host, facts = locked_host(run.account), facts or {}
     row = vitals.locked(run.account)
-    vitals.note_failure(row, now, error_type)
+    partial = error_type == ErrorType.MAILBOX_GONE or bool(facts.get("partial"))
     if _was_let_in(run, error_type):
         _close(host)
-    if error_type == ErrorType.MAILBOX_GONE:  # the other folders were synced
+    if partial:  # the other folders were synced
         _put(row, breaker.CLOSED)
-        row.refused_since = None
+        row.refused_since, row.last_partial_at = None, now
+    if retry_at:
+        row.paused_until = retry_at
     if _says_something(error_type, facts):
+        vitals.note_failure(row, now, error_type)
         vitals.note_attempt(row, now, error_type)
-    if error_type not in _NOT_THE_ACCOUNTS | {ErrorType.MAILBOX_GONE} and not facts.get("own_limit"):
+    if error_type not in _NOT_THE_ACCOUNTS and not partial and not facts.get("own_limit"):
         retry_at = _count(run, row, host, Failure(now, str(run.account_id)), error_type, retry_at)
     row.save()
     checkup.look(run.account, now, run.pk)

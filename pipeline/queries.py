@@ -247,6 +247,8 @@ def _health_advice(reason: str, facts: Facts, run: RunReport | None) -> advice.A
     """The last run's own words where it is what the reason speaks of: they know more."""
     if run and reason and run.error_type == reason and facts.background != Background.LAPSED:
         return advice.Advice(run.error, run.next_step)
+    if reason == "no_success" and facts.server_rests and not facts.last_error_type:
+        return advice.health("server_rests")
     return advice.health(reason)
 
 

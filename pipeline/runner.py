@@ -177,5 +177,12 @@ def _sync(work: Work) -> None:
     finally:
         with work.timed(Phase.DISCONNECT):  # the phase shown stays the one in which a run failed
             fetcher.session.close()
-    if work.bug or work.refused:
-        raise work.bug or work.refused
+    if work.bug:
+        raise work.bug
+    if work.refused:
+        raise _of_a_folder(work.refused) if folders else work.refused
+
+
+def _of_a_folder(error: SyncError) -> SyncError:
+    """The same, marked: the other folders were synced."""
+    return SyncError(error.error_type, error.evidence, **error.facts, partial=True)

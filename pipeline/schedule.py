@@ -34,7 +34,7 @@ def next_midnight(now: datetime, zone: ZoneInfo) -> datetime:
 
 
 def next_due_of(account: MailAccount, now: datetime) -> datetime:
-    zone = ZoneInfo(account.user.time_zone)
+    zone = account.user.zone
     return next_due(account.pk, now, interval_of(account), account.fixed_times, zone)
 
 

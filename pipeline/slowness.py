@@ -1,4 +1,4 @@
-"""An account that has become slow: its owner is told, once a day for each operation."""
+"""An account that has become slow: its owner is told, once a month for each operation."""
 
 from django.utils import timezone
 
@@ -31,5 +31,5 @@ def _tell(account: MailAccount, operation: Operation, seconds: float) -> None:
         "seconds": round(seconds, 1),
         "critical": OPERATIONS[operation].critical,
     }
-    key = f"slow:{account.pk}:{operation}:{timezone.now():%Y-%m-%d}"
+    key = f"slow:{account.pk}:{operation}:{timezone.now():%Y-%m}"
     alerts.decide(account.user, AlertKind.SLOW, key, account=account, reason=operation.value, facts=facts)

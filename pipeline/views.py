@@ -133,7 +133,7 @@ def allow_background(request, account_id):
 @require_POST
 def stop_background(request, account_id):
     own = _own(request, account_id)
-    grants.revoke(own.grants.filter(purpose=GrantPurpose.BACKGROUND))
+    grants.stop_background([own])
     return redirect("account", own.pk)
 
 

@@ -6,7 +6,6 @@ from django.utils.formats import localize
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
-from accounts.advice.errors import advise
 from accounts.advice.health import health
 from accounts.advice.words import Advice, told
 from accounts.errors import ErrorType
@@ -144,7 +143,8 @@ def alert(kind: str, reason: str, facts: dict, account: str = "") -> AlertWords:
     headline, sentence, next_step = (gettext(words) for words in texts)
     named = _named(account, facts)
     cause = _cause_of_alert(kind, reason, facts)
-    steps = [cause.next_step] if reason == ErrorType.NO_KEY else [cause.next_step, next_step]
+    says_enough = reason == ErrorType.NO_KEY or facts.get("by_itself") is False
+    steps = [cause.next_step] if says_enough else [cause.next_step, next_step]
     return AlertWords(
         headline.format_map(named),
         " ".join(filter(None, (cause.sentence, sentence.format_map(named)))),
@@ -169,7 +169,7 @@ def _cause_of_alert(kind: str, reason: str, facts: dict) -> Advice:
         return delivery(reason)
     if kind not in _WITH_CAUSE:
         return Advice("", "")
-    found = advise(facts.get("last_error", "")) if reason == "no_success" else None
+    found = health(facts.get("last_error", "")) if reason == "no_success" else None
     return found or health(reason) or Advice("", "")
 
 

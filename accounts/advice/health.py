@@ -12,6 +12,10 @@ _HEALTH = {
         N_("Background sync is off: this account is synced when you ask for it."),
         N_("Nothing has to be done. manage.py grants EMAIL --background allows it."),
     ),
+    "settings_changed": (
+        N_("New settings were entered, and the account begins anew with them."),
+        N_("The next sync shows whether they work."),
+    ),
     "no_success": (
         N_("No sync of this account has succeeded for three of its intervals."),
         N_("Look at what the last sync met; where nothing failed, check that a worker runs."),

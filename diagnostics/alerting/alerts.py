@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import MailAccount, User
 from diagnostics.alerting import preferences
-from diagnostics.models import AccountHealth, Alert, AlertDelivery
+from diagnostics.models import AccountHealth, Alert, AlertDelivery, AlertKind
 
 
 def decide(
@@ -35,11 +35,19 @@ def _address(alert: Alert) -> None:
     theirs = preferences.of(alert.user)
     if not preferences.rule_of(theirs, alert.kind).on:
         return
+    if alert.kind == AlertKind.RECOVERED and not _trouble_was_sent(alert):
+        return
     due_at = preferences.may_go_at(theirs, alert.decided_at, _snoozed_until(alert))
-    channels = alert.user.channels.filter(disabled_at=None)
+    # Locked, so that none is removed before what goes through it is committed.
+    channels = alert.user.channels.select_for_update(no_key=True).filter(disabled_at=None)
     AlertDelivery.objects.bulk_create(
         AlertDelivery(alert=alert, channel=channel, due_at=due_at) for channel in channels
     )
+
+
+def _trouble_was_sent(recovered: Alert) -> bool:
+    """Whoever was not told of the trouble is not told that it is over."""
+    return AlertDelivery.objects.filter(alert=recovered.facts.get("trouble")).exists()
 
 
 def _snoozed_until(alert: Alert) -> datetime | None:

@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.urls import reverse
@@ -68,7 +67,7 @@ def _readable(facts: dict, user: User) -> dict:
 def local_time(moment: datetime | str, user: User) -> str:
     """As "March 1, 2026, 1 p.m. (Europe/Berlin)"."""
     moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    local = moment.astimezone(ZoneInfo(user.time_zone))
+    local = moment.astimezone(user.zone)
     return f"{formats.date_format(local, 'DATETIME_FORMAT')} ({user.time_zone})"
 
 

@@ -61,7 +61,7 @@ def rule_of(preferences: AlertPreferences | None, kind: str) -> Rule:
 def may_go_at(preferences: AlertPreferences, at: datetime, snoozed_until: datetime | None = None) -> datetime:
     """When a message that could go at `at` goes: after the snooze, and not in quiet hours."""
     at = max(at, snoozed_until or at)
-    zone = ZoneInfo(preferences.user.time_zone)
+    zone = preferences.user.zone
     return quiet_end(at, preferences.quiet_from, preferences.quiet_until, zone) or at
 
 
@@ -154,5 +154,5 @@ def snooze(account: MailAccount, until: datetime | None) -> None:
         alert__account=account, status=DeliveryStatus.WAITING, message=None
     )
     with transaction.atomic():
+        waiting.update(due_at=due_at)  # first, as an account's removal locks them
         AccountHealth.objects.update_or_create(account=account, defaults={"snoozed_until": until})
-        waiting.update(due_at=due_at)

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 
 from accounts import grants
 from accounts.errors import ErrorType
-from accounts.models import GrantPurpose, KeyGrant, MailAccount
+from accounts.models import GrantPurpose, KeyGrant, MailAccount, RemoteHost
 from diagnostics.alerting import alerts, preferences
 from diagnostics.models import AccountHealth, Alert, AlertKind, Status
 from mail.guard import chunks
@@ -21,7 +21,6 @@ GRANT_WARNINGS = (timedelta(days=1), timedelta(days=7))
 logger = logging.getLogger("mailhelper.alerts")
 
 _BAD = (AlertKind.BROKEN, AlertKind.DEAD_MAN, AlertKind.DEGRADED)
-_WELL = (Status.HEALTHY, Status.MANUAL)
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,15 @@ def _health_with_what_was_told() -> Iterable[AccountHealth]:
     newest = Alert.objects.filter(account=OuterRef("account")).order_by("-decided_at")
     told = newest.filter(kind__in=[*_BAD, AlertKind.RECOVERED])
     quarantine = newest.filter(kind=AlertKind.QUARANTINE)
+    background = grants.valid_grants().filter(purpose=GrantPurpose.BACKGROUND)
+    resting = RemoteHost.objects.filter(breaker_opened_at__isnull=False)
     rows = AccountHealth.objects.filter(account__enabled=True, account__user__is_active=True)
     return rows.select_related("account__user__alert_preferences").annotate(
         told_kind=Subquery(told.values("kind")[:1]),
         told_id=Subquery(told.values("pk")[:1]),
+        told_at=Subquery(told.values("decided_at")[:1]),
+        by_itself=Exists(background.filter(account=OuterRef("account"))),
+        server_rests=Exists(resting.filter(host_key=OuterRef("account__host_key"))),
         quarantine_id=Subquery(quarantine.values("pk")[:1]),
         quarantine_facts=Subquery(quarantine.values("facts")[:1]),
     )
@@ -74,20 +78,31 @@ def _undecided(wanted: list[Decision]) -> Iterator[Decision]:
 def _of_health(rows: Iterable[AccountHealth], now: datetime) -> Iterator[Decision]:
     for row in rows:
         rule = preferences.rule_of(_preferences(row), AlertKind.DEGRADED)
-        if kind := health_alert(row.status, row.reason, row.told_kind, now - row.since, rule.threshold):
+        worked_since = bool(row.told_at and row.last_success_at and row.last_success_at > row.told_at)
+        if kind := health_alert(
+            row.status, row.reason, row.told_kind, now - row.since, rule.threshold, worked_since
+        ):
             yield Decision(row.account, kind, _health_key(kind, row), row.reason, _health_facts(row, now))
 
 
 def health_alert(
-    status: str, reason: str, told: str | None, lasting: timedelta, degraded_minutes: int = 0
+    status: str,
+    reason: str,
+    told: str | None,
+    lasting: timedelta,
+    degraded_minutes: int = 0,
+    worked_since: bool = False,
 ) -> str | None:
-    """Pure: the kind of alert that an account's status calls for after what was `told` last."""
-    if status == Status.BROKEN and told not in (AlertKind.BROKEN, AlertKind.DEAD_MAN):
+    """Pure: the kind of alert that an account's status calls for after what was `told` last.
+
+    `worked_since`: a sync has succeeded after that. Then broken is news again, and manual is a recovery.
+    """
+    if status == Status.BROKEN and (told not in (AlertKind.BROKEN, AlertKind.DEAD_MAN) or worked_since):
         return AlertKind.DEAD_MAN if reason == NO_SUCCESS else AlertKind.BROKEN
     lasts = lasting >= timedelta(minutes=degraded_minutes)
     if status == Status.DEGRADED and told not in _BAD and lasts and reason != RECOVERING:
         return AlertKind.DEGRADED
-    if status in _WELL and told in _BAD:
+    if told in _BAD and (status == Status.HEALTHY or (status == Status.MANUAL and worked_since)):
         return AlertKind.RECOVERED
     return None
 
@@ -103,8 +118,10 @@ def _health_facts(row: AccountHealth, now: datetime) -> dict:
         "status": row.status,
         "since": row.since.isoformat(),
         "last_success": _iso(row.last_success_at),
-        "next_attempt": _iso(_next_attempt(row, now)),
-        "last_error": row.last_error_type,
+        "next_attempt": _iso(_next_attempt(row, now)) if row.by_itself else None,
+        "last_error": row.last_error_type or ("server_rests" if row.server_rests else ""),
+        "by_itself": row.by_itself,
+        "trouble": str(row.told_id),
     }
 
 

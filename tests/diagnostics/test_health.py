@@ -18,6 +18,7 @@ WELL = Facts(
     background=Background.ON,
     interval=QUARTER,
     watched_from=NOW - DAY,
+    granted_at=NOW - DAY,
     last_success_at=NOW - MINUTE,
     tested=True,
     attempts=(Attempt(NOW - MINUTE),),
@@ -100,7 +101,7 @@ TABLE = [
     ),
     (
         "… but a first import that goes on",
-        replace(WELL, last_success_at=NOW - DAY, imports=True),
+        replace(WELL, last_success_at=NOW - DAY, works=True),
         "healthy",
         "",
     ),
@@ -112,13 +113,31 @@ TABLE = [
     ),
     (
         "… but the budget pauses it",
-        replace(WELL, last_success_at=NOW - DAY, budget_resumes_at=NOW + HOUR),
+        replace(WELL, last_success_at=NOW - DAY, budget_resumes_at=NOW + HOUR, paused_until=NOW + HOUR),
+        "degraded",
+        "budget",
+    ),
+    (
+        "… but the budget paused it until just now",
+        replace(WELL, last_success_at=NOW - DAY, paused_until=NOW - MINUTE),
+        "healthy",
+        "",
+    ),
+    (
+        "a first import that the budget pauses",
+        replace(WELL, tested=False, attempts=(), budget_resumes_at=NOW + HOUR, paused_until=NOW + HOUR),
         "degraded",
         "budget",
     ),
     (
         "… but the scheduler has just come back",
         replace(WELL, last_success_at=NOW - DAY, watched_from=NOW - MINUTE),
+        "healthy",
+        "",
+    ),
+    (
+        "overdue, but one goes on",
+        replace(WELL, due_since=NOW - HOUR, works=True),
         "healthy",
         "",
     ),
@@ -139,6 +158,23 @@ TABLE = [
     ),
     ("paused", after("FFFFF", enabled=False, breaker_opened_at=NOW), "manual", "paused"),
     ("the grant has lapsed", replace(WELL, background=Background.LAPSED), "broken", "no_key"),
+    (
+        "off, and what was seen long ago",
+        replace(
+            WELL,
+            background=Background.OFF,
+            backlog_since=NOW - 25 * HOUR,
+            certificate_expires_at=NOW - DAY,
+        ),
+        "manual",
+        "no_background",
+    ),
+    (
+        "the workers' key did not open the grant before",
+        replace(WELL, attempts=(Attempt(NOW - 2 * DAY, "no_key"),)),
+        "healthy",
+        "",
+    ),
     (
         "the workers' key does not open it",
         replace(WELL, attempts=(Attempt(NOW), Attempt(NOW, "no_key"))),

@@ -92,7 +92,7 @@ def test_a_change_is_written_down_once_with_its_figures_and_its_run(account, gra
 def test_of_two_ticks_that_see_the_same_one_writes_it_down(account, granted, sync, clock):
     granted(account)
     sync(account)
-    Heartbeat.objects.create(name=Heartbeat.TICK, at=timezone.now())
+    Heartbeat.objects.create(name=Heartbeat.TICK, at=timezone.now() + timedelta(hours=2))
     row = AccountHealth.objects.get()
     clock.shift(timedelta(hours=2))
     found = checkup.assess(checkup.facts_of([account], timezone.now())[account.pk], timezone.now())
@@ -173,7 +173,7 @@ def test_a_first_import_that_goes_on_is_not_taken_for_dead(mailbox, account, gra
     tasks.beat()
     run = AccountRun.objects.get()
     runs.claim(run.pk)
-    AccountRun.objects.update(emails_fetched=200)
+    AccountRun.objects.update(phase="fetch", emails_fetched=200)
     for _ in range(60):
         clock.shift(MINUTE)
         AccountRun.objects.update(lease_until=timezone.now() + MINUTE)
@@ -237,3 +237,147 @@ def test_the_health_of_many_accounts_costs_as_many_queries_as_of_one(anna, mailb
         attempt(granted(connect(mailbox, name=f"box {number}")))
     assert queries() == one
     assert MailAccount.objects.count() == 6
+
+
+def test_taking_stock_for_an_hour_and_linking_are_no_silence(account, granted, clock):
+    granted(account)
+    tasks.beat()
+    run = AccountRun.objects.get()
+    runs.claim(run.pk)
+    AccountRun.objects.update(phase="folder_list")
+    live_lease(clock, 60)
+    assert report_of(account).status == "new"
+
+
+def live_lease(clock, minutes: int) -> None:
+    for _ in range(minutes):
+        clock.shift(MINUTE)
+        AccountRun.objects.update(lease_until=timezone.now() + MINUTE)
+        tasks.beat()
+
+
+def test_a_run_that_does_not_get_in_is_silence(account, granted, clock):
+    granted(account)
+    tasks.beat()
+    runs.claim(AccountRun.objects.get().pk)
+    AccountRun.objects.update(phase="connect")
+    live_lease(clock, 60)
+    assert report_of(account).reason == "no_success"
+
+
+def test_a_budget_that_ended_at_midnight_raises_no_alarm(account, granted, sync, clock):
+    granted(account)
+    sync(account)
+    actions.set_daily_budget(account, 1)
+    MailAccount.objects.update(bytes_today=2_000_000, bytes_day=timezone.now().date())
+    for _ in range(12 * 60 + 5):
+        clock.shift(MINUTE)
+        tasks.heartbeats.beat("tick")
+        if timezone.now().minute % 15 == 0:
+            account.refresh_from_db()
+            sync(account)
+    tasks.beat()
+    assert "broken" not in {flip[1] for flip in flips_of(account)}
+
+
+def test_a_dead_scheduler_is_not_taken_for_a_dead_account(account, granted, sync, clock):
+    granted(account)
+    sync(account)
+    tasks.beat()
+    clock.shift(timedelta(hours=10))
+    assert report_of(account).reason == "overdue"
+
+
+def test_new_settings_begin_a_new_life_that_is_written_down_once(anna, account, granted, sync, clock):
+    granted(account)
+    sync(account)
+    clock.shift(DAY)
+    key = actions.account_key(account, anna.user_key)
+    actions.replace_connection(
+        account,
+        anna.user_key,
+        account.port,
+        account.security,
+        actions.connection_of(account, key),
+        actions.Filters(),
+    )
+    changed_at = account.connection_changed_at
+    assert (report_of(account).status, report_of(account).since) == ("new", changed_at)
+    clock.shift(MINUTE)
+    sync(account)
+    clock.shift(MINUTE)
+    assert checkup.look_at_all(timezone.now()) == []
+    assert flips_of(account)[1:] == [("healthy", "new", "settings_changed"), ("new", "healthy", "")]
+    assert report_of(account).since == AccountHealth.objects.get().since > changed_at
+
+
+def test_an_account_that_vanishes_does_not_keep_the_tick_from_the_others(
+    account, connect, mailbox, granted, sync, clock, monkeypatch
+):
+    other = connect(mailbox, name="other")
+    for one in (account, other):
+        sync(granted(one))
+    Heartbeat.objects.create(name=Heartbeat.TICK, at=timezone.now() + 2 * DAY)
+    clock.shift(DAY)
+    locked = checkup.vitals.locked
+
+    def gone(one):
+        if one.pk == min(account.pk, other.pk):
+            raise AccountHealth.DoesNotExist
+        return locked(one)
+
+    monkeypatch.setattr(checkup.vitals, "locked", gone)
+    assert [flip.after for flip in checkup.look_at_all(timezone.now())] == ["broken"]
+
+
+def test_a_time_zone_that_the_machine_has_forgotten_stops_nobody(anna, account, granted, clock):
+    type(anna.user).objects.update(time_zone="Mars/Olympus")
+    granted(account)
+    tasks.beat()
+    assert AccountRun.objects.filter(account=account).exists()
+
+
+def test_a_lapsed_grant_that_nobody_wants_back_is_manual(client, anna, account, granted, sync, clock):
+    granted(account)
+    sync(account)
+    clock.shift(91 * DAY)
+    tasks.beat()
+    assert report_of(account).reason == "no_key"
+    client.post("/sign-in/", {"email": anna.user.email, "password": anna.password})
+    page = client.get(f"/accounts/{account.pk}/").text
+    assert "Leave it off" in page
+    client.post(f"/accounts/{account.pk}/background/stop/")
+    assert report_of(account).reason == "no_background"
+
+
+def test_one_folder_that_is_not_numbered_breaks_no_account(scripted, scripted_account, granted, clock):
+    account = granted(scripted_account)
+    scripted.create("", "Odd")
+
+    def unnumbered(session, tag, rest):
+        if b"Odd" not in rest:
+            return False
+        session.say(b"* 0 EXISTS", tag + b" OK [READ-ONLY] done")
+        return True
+
+    scripted.scripts["EXAMINE"] = unnumbered
+    for _ in range(6):
+        run = attempt(account)
+        while run.status == "pending":
+            clock.shift(10)
+            tasks.run.call_local(str(run.pk))
+            run.refresh_from_db()
+        assert run.error_type == "protocol_error"
+        clock.shift(MINUTE)
+    report = report_of(account)
+    assert (report.status, report.reason) == ("degraded", "protocol_error")
+
+
+def test_a_fetch_without_a_key_does_not_hide_why_an_account_is_broken(connect, mailbox, granted, sync, clock):
+    account = granted(connect(mailbox, secret="something else"))
+    sync(account)
+    clock.shift(11 * MINUTE)
+    sync(account)
+    grants.revoke(KeyGrant.objects.all())
+    attempt(account)
+    assert report_of(account).reason == "invalid_credentials"

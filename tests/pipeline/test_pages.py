@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import actions, grants, unlocked
 from accounts.models import GrantPurpose
 from pipeline import heartbeats
-from pipeline.models import AccountRun, PipelineJob, RunStatus
+from pipeline.models import AccountRun, Heartbeat, PipelineJob, RunStatus
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -399,11 +399,12 @@ def test_a_dead_scheduler_is_said_above_all_where_accounts_wait_for_it(browser, 
     assert "the scheduler is not running" not in overview(browser)
 
 
-def test_an_account_that_is_broken_while_nothing_runs_says_why(clock, browser, account, granted, sync):
+def test_an_account_that_is_broken_though_nothing_failed_says_why(clock, browser, account, granted, sync):
     granted(account)
     heartbeats.beat("tick")
     sync(account)
     clock.shift(timedelta(hours=3))
+    Heartbeat.objects.update(at=timezone.now())
     shown = words(overview(browser))
     assert "GMX Broken No sync of this account has succeeded" in shown
     assert "Your account needs you" in shown

@@ -36,6 +36,7 @@ class Command(Door):
                 self.stderr.write(self.style.WARNING(advice.other_worker_key()))
         elif options["revoke"]:
             grants.revoke(KeyGrant.objects.filter(account__in=accounts))
+            grants.stop_background(accounts)
         self._show(user, accounts, options["json"])
 
     def _show(self, user, accounts, as_json):

@@ -1,5 +1,3 @@
-from zoneinfo import ZoneInfo
-
 from accounts import actions
 from accounts.errors import UsageError
 from accounts.management.doors import Door, account_named, person
@@ -67,4 +65,4 @@ def _next(account) -> str:
         return "not by itself (manage.py grants allows it)"
     zone = account.user.time_zone
     why = "" if report.status in (Status.HEALTHY, Status.NEW) else f" ({report.status}: {report.reason})"
-    return f"next {report.next_attempt.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}{why}"
+    return f"next {report.next_attempt.astimezone(account.user.zone):%Y-%m-%d %H:%M} {zone}{why}"

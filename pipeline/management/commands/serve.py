@@ -1,4 +1,5 @@
 import os
+from functools import partial
 
 from django.conf import settings
 from django.core.management.base import CommandError
@@ -6,7 +7,8 @@ from django.db import connections
 
 from accounts.management.doors import Door
 from accounts.models import User
-from pipeline import processes, watchdog
+from pipeline import processes
+from pipeline.watchdog import Watchdog
 
 
 class Command(Door):
@@ -28,7 +30,7 @@ class Command(Door):
                 self.say(f"mailhelper is at http://{processes.HOST}:{port}/ (Ctrl-C stops it)")
                 if not User.objects.exists():
                     self.say("Nobody can sign in yet: manage.py add_user you@example.org")
-                processes.stay(running, _look_at_the_scheduler)
+                processes.stay(running, partial(_look_at_the_scheduler, Watchdog()))
         except processes.ProcessEnded as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
@@ -36,6 +38,6 @@ class Command(Door):
         self.stdout.write("Stopped.")
 
 
-def _look_at_the_scheduler():
+def _look_at_the_scheduler(watchdog):
     watchdog.look()
     connections.close_all()

@@ -4,8 +4,9 @@ import pytest
 from django.utils import timezone
 
 from accounts import actions, grants
-from accounts.models import GrantPurpose, KeyGrant
+from accounts.models import GrantPurpose, KeyGrant, RemoteHost
 from diagnostics.alerting import alerts, preferences, rules
+from diagnostics.alerting.messages import words_of
 from diagnostics.models import Alert, AlertDelivery
 from tests.diagnostics.alerts.conftest import (
     BROKEN,
@@ -46,7 +47,7 @@ def later(clock, passed=MINUTE) -> int:
         ("healthy", "", "broken", "recovered"),
         ("healthy", "", "dead_man", "recovered"),
         ("healthy", "", "degraded", "recovered"),
-        ("manual", "no_background", "broken", "recovered"),
+        ("manual", "no_background", "broken", None),
         ("healthy", "", None, None),
         ("healthy", "", "recovered", None),
         ("new", "", "broken", None),
@@ -54,6 +55,57 @@ def later(clock, passed=MINUTE) -> int:
 )
 def test_the_alert_that_a_status_calls_for_after_what_was_told(status, reason, told, alert):
     assert rules.health_alert(status, reason, told, MINUTE) == alert
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "alert"),
+    [
+        ("broken", "broken", "broken"),
+        ("broken", "dead_man", "broken"),
+        ("manual", "broken", "recovered"),
+        ("degraded", "broken", None),
+    ],
+)
+def test_a_success_after_what_was_told_makes_it_news_again(status, told, alert):
+    assert rules.health_alert(status, "timeout", told, MINUTE, worked_since=True) == alert
+
+
+def test_a_second_outage_of_an_account_that_never_became_quite_healthy_is_told(gmx, anna, clock):
+    put_down(gmx, BROKEN, "timeout")
+    later(clock)
+    clock.shift(HOUR)
+    put_down(gmx, DEGRADED, "quarantined", last_success_at=timezone.now())
+    later(clock)
+    clock.shift(HOUR)
+    put_down(gmx, BROKEN, "timeout")
+    later(clock)
+    later(clock)
+    assert kinds(anna.user) == ["broken", "broken"]
+
+
+def test_who_was_not_told_of_the_trouble_is_not_told_that_it_is_over(gmx, anna, email, smtp, clock):
+    preferences.set_rule(anna.user, "degraded", on=False)
+    put_down(gmx, DEGRADED, "timeout")
+    later(clock)
+    put_down(gmx, HEALTHY)
+    later(clock)
+    assert kinds(anna.user) == ["degraded", "recovered"]
+    assert not AlertDelivery.objects.exists()
+
+
+def test_an_account_that_nothing_syncs_by_itself_is_promised_nothing(gmx, anna, clock):
+    put_down(gmx, BROKEN, "invalid_credentials")
+    later(clock)
+    [alert] = Alert.objects.all()
+    assert "keeps trying" not in words_of(alert, anna.user).next_step
+
+
+def test_an_account_that_waits_for_its_server_says_so(gmx, anna, clock):
+    RemoteHost.objects.create(host_key=gmx.host_key, breaker_opened_at=timezone.now())
+    put_down(gmx, BROKEN, "no_success")
+    later(clock)
+    [alert] = Alert.objects.all()
+    assert "The mail server failed several times" in words_of(alert, anna.user).sentence
 
 
 def test_an_account_that_breaks_and_heals_is_announced_once_each(gmx, anna, clock):
