@@ -35,6 +35,7 @@ class AccountHealth(models.Model):
     last_partial_at = models.DateTimeField(null=True)
     last_failure_at = models.DateTimeField(null=True)
     last_error_type = models.CharField(max_length=32, blank=True)
+    last_error_facts = models.JSONField(default=dict)
     attempts = models.JSONField(default=list)
     failures = models.JSONField(default=list)
     breaker_opened_at = models.DateTimeField(null=True)

@@ -27,6 +27,7 @@ def of_this_connection(row: AccountHealth, account: MailAccount) -> AccountHealt
     changed_at = account.connection_changed_at
     if row.last_failure_at and row.last_failure_at < changed_at:
         row.failures, row.failed_probes, row.last_error_type = [], 0, ""
+        row.last_error_facts = {}
         row.breaker_opened_at = row.probe_at = row.refused_since = None
     row.attempts = [list(one) for one in row.attempts if datetime.fromisoformat(one[0]) >= changed_at]
     return row
@@ -42,11 +43,13 @@ def note_attempt(row: AccountHealth, at: datetime, error_type: str = "") -> None
 
 def note_success(row: AccountHealth, at: datetime) -> None:
     note_attempt(row, at)
-    row.last_success_at, row.last_error_type, row.refused_since = at, "", None
+    row.last_success_at, row.refused_since = at, None
+    row.last_error_type, row.last_error_facts = "", {}
 
 
-def note_failure(row: AccountHealth, at: datetime, error_type: str) -> None:
-    row.last_failure_at, row.last_error_type = at, error_type
+def note_failure(row: AccountHealth, at: datetime, error_type: str, facts: dict) -> None:
+    """With the numbers and codes that came with the error."""
+    row.last_failure_at, row.last_error_type, row.last_error_facts = at, error_type, facts
 
 
 def note_refusal(row: AccountHealth, at: datetime, error_type: str) -> None:

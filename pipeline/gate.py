@@ -129,7 +129,7 @@ def note_failure(
     if retry_at:
         row.paused_until = retry_at
     if _says_something(error_type, facts):
-        vitals.note_failure(row, now, error_type)
+        vitals.note_failure(row, now, error_type, facts)
         vitals.note_attempt(row, now, error_type)
     if error_type not in _NOT_THE_ACCOUNTS and not partial and not facts.get("own_limit"):
         retry_at = _count(run, row, host, Failure(now, str(run.account_id)), error_type, retry_at)

@@ -7,6 +7,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
 from accounts.advice.health import health
+from accounts.advice.probes import probe_advice
 from accounts.advice.words import Advice, told
 from accounts.errors import ErrorType
 
@@ -153,7 +154,8 @@ def alert(kind: str, reason: str, facts: dict, account: str = "") -> AlertWords:
 
 
 def _named(account: str, facts: dict) -> "_Named":
-    words = {name: localize(value) or gettext("never") for name, value in facts.items()}
+    said = {name: value for name, value in facts.items() if not isinstance(value, dict)}
+    words = {name: localize(value) or gettext("never") for name, value in said.items()}
     if operation := facts.get("operation"):
         words["operation"] = gettext(_OPERATIONS[operation])
     return _Named(words | {"account": account})
@@ -169,8 +171,17 @@ def _cause_of_alert(kind: str, reason: str, facts: dict) -> Advice:
         return delivery(reason)
     if kind not in _WITH_CAUSE:
         return Advice("", "")
-    found = health(facts.get("last_error", "")) if reason == "no_success" else None
-    return found or health(reason) or Advice("", "")
+    last_error = facts.get("last_error", "")
+    if last_error and reason in ("no_success", last_error):
+        return _cause_of_failure(last_error, facts.get("error_facts", {}))
+    return health(reason) or Advice("", "")
+
+
+def _cause_of_failure(error_type: str, facts: dict) -> Advice:
+    """As the account's page says it, which knows at which step it failed."""
+    if error_type in set(ErrorType):
+        return probe_advice(facts.get("probe", ""), error_type, facts)
+    return health(error_type)
 
 
 def delivery(error_type: str) -> Advice:

@@ -120,6 +120,7 @@ def _health_facts(row: AccountHealth, now: datetime) -> dict:
         "last_success": _iso(row.last_success_at),
         "next_attempt": _iso(_next_attempt(row, now)) if row.by_itself else None,
         "last_error": row.last_error_type or ("server_rests" if row.server_rests else ""),
+        "error_facts": row.last_error_facts,
         "by_itself": row.by_itself,
         "trouble": str(row.told_id),
     }

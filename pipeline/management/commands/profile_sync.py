@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from accounts import actions, grants
 from accounts.errors import UsageError
-from accounts.management.doors import INTERRUPTED, PASSWORD, Door, account_named, person, unlock
+from accounts.management.doors import INTERRUPTED, SECRETS, Door, account_named, person, unlock
 from accounts.models import GrantPurpose
 from pipeline import processes
 from pipeline.broker import MAX_LIMIT
@@ -105,13 +105,13 @@ def _keys(user, accounts):
 
 def _command(account, options):
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "profile_sync", account.user.email]
-    command += ["--account", account.label, "--here"]
+    command += [f"--account={account.label}", "--here"]  # a label may begin with a dash
     command += ["--max-mails", str(options["max_mails"])] if options["max_mails"] else []
     return command + (["--json"] if options["json"] else [])
 
 
 def _pipes():
-    environment = {name: value for name, value in os.environ.items() if name != PASSWORD}
+    environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
     return {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
 
 

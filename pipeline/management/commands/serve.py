@@ -24,7 +24,9 @@ class Command(Door):
 
     def handle(self, port, **options):
         processes.stop_like_ctrl_c()
-        port = processes.free_port(port)
+        asked, port = port, processes.free_port(port)
+        if port != asked:
+            self.say(f"Port {asked} is taken, so another one is used.")
         try:
             with processes.web_and_worker(settings.BASE_DIR, port, os.environ) as running:
                 self.say(f"mailhelper is at http://{processes.HOST}:{port}/ (Ctrl-C stops it)")

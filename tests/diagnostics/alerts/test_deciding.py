@@ -100,6 +100,15 @@ def test_an_account_that_nothing_syncs_by_itself_is_promised_nothing(gmx, anna, 
     assert "keeps trying" not in words_of(alert, anna.user).next_step
 
 
+def test_the_alert_names_the_cause_and_the_cure_that_the_accounts_page_does(gmx, anna, clock):
+    facts = {"reason": "certificate_expired", "probe": "tls"}
+    put_down(gmx, BROKEN, "no_success", last_error_type="tls_failed", last_error_facts=facts)
+    later(clock)
+    [alert] = Alert.objects.all()
+    words = words_of(alert, anna.user)
+    assert "certificate has expired" in words.sentence and "Ask the provider to renew it" in words.next_step
+
+
 def test_an_account_that_waits_for_its_server_says_so(gmx, anna, clock):
     RemoteHost.objects.create(host_key=gmx.host_key, breaker_opened_at=timezone.now())
     put_down(gmx, BROKEN, "no_success")
