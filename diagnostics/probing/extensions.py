@@ -122,14 +122,14 @@ def connections(climb: Climb) -> Told:
         try:
             climb.another()
         except SyncError as error:
+            if error.error_type not in _TOO_MANY:
+                raise
             return _limit(allowed, error)
         allowed += 1
     return ok(allowed=allowed, limit_reached=False)
 
 
 def _limit(allowed: int, error: SyncError) -> Told:
-    if error.error_type == ErrorType.TIMEOUT and error.facts.get("step") != "dns":
-        raise error
     facts = {"allowed": allowed, "limit_reached": True, "error": str(error.error_type)}
     return warning("few_connections", **facts) if allowed < FEW_CONNECTIONS else ok(**facts)
 

@@ -302,6 +302,26 @@ def test_how_many_connections_are_allowed(tmp_path, authority, connect, examined
         assert found.facts["error"] == "too_many_connections"
 
 
+@pytest.mark.parametrize(
+    ("answer", "error_type"),
+    [
+        (say(b"TAG NO [SERVERBUG] no"), "temporarily_unavailable"),
+        (drop, "connection_reset"),
+        (say(b"TAG NO [AUTHENTICATIONFAILED] no"), "invalid_credentials"),
+    ],
+)
+def test_a_further_connection_that_fails_otherwise_is_no_limit(
+    answer, error_type, scripted, scripted_account, examined
+):
+    def login(session, tag, rest):
+        logins = [line for line in scripted.commands if b" LOGIN " in line]
+        return len(logins) > 1 and answer(session, tag, rest)
+
+    scripted.scripts["LOGIN"] = login
+    found = examined(scripted_account, connections=True).of("connections")
+    assert (found.verdict, found.error_type, found.facts) == ("failed", error_type, {})
+
+
 def test_no_more_than_ten_connections_are_tried(scripted, scripted_account, examined):
     found = examined(scripted_account, connections=True).of("connections")
     assert found.facts == {"allowed": extensions.MOST_CONNECTIONS, "limit_reached": False}
