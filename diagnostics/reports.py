@@ -10,6 +10,7 @@ from django.db import transaction
 from accounts import vault
 from accounts.models import MailAccount
 from diagnostics.models import DiagnosticReport
+from diagnostics.probing import troubled
 from diagnostics.probing.probe import Examination
 from mail.sealer import place
 
@@ -48,7 +49,7 @@ def save(
 
 def _in_clear(result) -> dict:
     shown = asdict(result)
-    del shown["evidence"]
+    del shown["evidence"], shown["folder_names"]
     return shown
 
 
@@ -111,7 +112,7 @@ def as_text(report: DiagnosticReport, evidence: dict[str, str] | None = None) ->
         "",
     ]
     for probe in report.probes:
-        facts = {name: value for name, value in probe["facts"].items() if name != "differing"}
+        facts = troubled.without(probe["facts"])
         shown = " ".join(filter(None, (probe["verdict"], probe["error_type"])))
         lines.append(f"{probe['name']}: {shown} in {probe['seconds']:.3f} s {json.dumps(facts)}")
         lines += [f"    {line}" for line in (evidence or {}).get(probe["name"], "").splitlines()]

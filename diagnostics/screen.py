@@ -1,12 +1,14 @@
 """How an examination looks on a terminal as it goes on, and as JSON."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import groupby
 
 from rich.console import Console
 from rich.markup import escape
 
 from accounts import advice
 from diagnostics.models import DiagnosticReport
+from diagnostics.probing import troubled
 from diagnostics.probing.probe import ProbeResult
 from diagnostics.reports import Change
 
@@ -35,6 +37,18 @@ def told(facts: dict) -> str:
     )
 
 
+def folder_lines(facts: dict, names: Mapping[str, str]) -> list[str]:
+    """Which folders are in trouble, a line per kind; `names` by what the facts refer to them by."""
+    kinds = groupby(troubled.named(facts, names), key=lambda one: one["kind"])
+    return [advice.folders(kind, list(map(_folder, found))) for kind, found in kinds]
+
+
+def _folder(one: dict) -> str:
+    shown = advice.folder(one["name"]) if "name" in one else advice.folder_at(one["place"])
+    figures = told({name: one.get(name) for name in ("only_server", "only_here")})
+    return f"{shown} ({figures})" if figures else shown
+
+
 def remedy(result: ProbeResult) -> advice.Advice | None:
     return advice.probe_advice(result.name, result.error_type, result.facts)
 
@@ -59,6 +73,8 @@ class PlainLadder:
         if help_for := remedy(result):
             self._say(f"    {help_for.sentence}")
             self._say(f"    → {help_for.next_step}")
+        for line in folder_lines(result.facts, result.folder_names):
+            self._say(f"    {line}")
         for line in result.evidence.splitlines() if self._evidence else ():
             self._say(f"    | {line}", "dim")
 
@@ -94,7 +110,12 @@ class LiveLadder(PlainLadder):
         self._console.print(escape(line), style=style or None)
 
 
-def as_json(report: DiagnosticReport, changes: list[Change], evidence: dict[str, str] | None) -> dict:
+def as_json(
+    report: DiagnosticReport,
+    changes: list[Change],
+    evidence: dict[str, str] | None,
+    folder_names: Mapping[str, str],
+) -> dict:
     """One report for programs; the server's words only where `evidence` is given."""
     return {
         "report_id": report.pk,
@@ -102,12 +123,14 @@ def as_json(report: DiagnosticReport, changes: list[Change], evidence: dict[str,
         "at": report.at.isoformat(),
         "passed": report.passed,
         "seconds": report.seconds,
-        "probes": [_probe_json(probe, evidence) for probe in report.probes],
+        "probes": [_probe_json(probe, evidence, folder_names) for probe in report.probes],
         "changes": [vars(one) for one in changes],
     }
 
 
-def _probe_json(probe: dict, evidence: dict[str, str] | None) -> dict:
+def _probe_json(probe: dict, evidence: dict[str, str] | None, names: Mapping[str, str]) -> dict:
     found = advice.probe_advice(probe["name"], probe["error_type"], probe["facts"])
     words = {"cause": found.sentence if found else "", "cure": found.next_step if found else ""}
+    if folders := troubled.named(probe["facts"], names):
+        words["folders"] = folders
     return probe | words | ({} if evidence is None else {"evidence": evidence.get(probe["name"], "")})

@@ -7,8 +7,10 @@ from accounts.errors import ErrorType, SealBroken
 from accounts.models import GrantPurpose, MailAccount
 from diagnostics import reports
 from diagnostics.models import DiagnosticReport, HealthFlip
+from diagnostics.probing import troubled
 from diagnostics.probing.probe import Verdict
-from diagnostics.screen import MARKS, told
+from diagnostics.screen import MARKS, folder_lines, told
+from mail.queries import folder_names
 from pipeline.models import RUN_ACTIVE, JobType
 from pipeline.queries import health_report, run_report
 
@@ -18,7 +20,10 @@ REPORTS_SHOWN = 20
 
 @dataclass(frozen=True)
 class Step:
-    """One probe of a report in words. `evidence` is the server's own, where the session is unlocked."""
+    """One probe of a report in words.
+
+    Where the session is unlocked, `folders` names those in trouble, and `evidence` is the server's own words.
+    """
 
     label: str
     verdict: str
@@ -28,6 +33,7 @@ class Step:
     seconds: float
     decides: bool
     help: advice.Advice | None
+    folders: list[str]
     evidence: str
 
 
@@ -68,7 +74,7 @@ def diagnosis_of(account: MailAccount, user_key: bytes | None, report_id=None) -
     """The report asked for, or the newest, and the examination that is under way."""
     kept = list(account.reports.order_by("-at")[:REPORTS_SHOWN])
     shown = next((report for report in kept if report_id in (None, report.pk)), None)
-    steps = _steps(shown, _evidence(shown, user_key)) if shown else []
+    steps = _steps(shown, user_key) if shown else []
     run = account.runs.filter(kind=JobType.DIAGNOSTICS).order_by("-created_at").first()
     return {
         "account": account,
@@ -92,11 +98,23 @@ def _evidence(report: DiagnosticReport | None, user_key: bytes | None) -> dict[s
         return {}
 
 
-def _steps(report: DiagnosticReport, evidence: dict[str, str]) -> list[Step]:
-    return [_step(probe, evidence.get(probe["name"], "")) for probe in report.probes]
+def _folder_names(report: DiagnosticReport, user_key: bytes | None) -> dict[str, str] | None:
+    """By the id of their row; None while the session is locked, or where a seal does not open."""
+    if user_key is None or not any(troubled.has_any(probe["facts"]) for probe in report.probes):
+        return None
+    try:
+        names = folder_names(report.account, actions.account_key(report.account, user_key))
+    except SealBroken:
+        return None
+    return {str(folder_id): name for folder_id, name in names.items()}
 
 
-def _step(probe: dict, evidence: str) -> Step:
+def _steps(report: DiagnosticReport, user_key: bytes | None) -> list[Step]:
+    evidence, names = _evidence(report, user_key), _folder_names(report, user_key)
+    return [_step(probe, evidence.get(probe["name"], ""), names) for probe in report.probes]
+
+
+def _step(probe: dict, evidence: str, names: dict[str, str] | None) -> Step:
     skipped = probe["verdict"] == Verdict.SKIPPED
     return Step(
         label=advice.probe_label(probe["name"]),
@@ -107,6 +125,7 @@ def _step(probe: dict, evidence: str) -> Step:
         seconds=probe["seconds"],
         decides=probe["decides"],
         help=advice.probe_advice(probe["name"], probe["error_type"], probe["facts"]),
+        folders=[] if names is None else folder_lines(probe["facts"], names),
         evidence=evidence,
     )
 

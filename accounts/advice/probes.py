@@ -57,7 +57,7 @@ _BY_PROBE = {
         N_("Check at the provider's web mail that this login is that of a mailbox and sees its INBOX."),
     ),
     ("flags", ErrorType.MAILBOX_GONE): (
-        N_("The server lists a folder that it then refuses to open."),
+        N_("The server lists a folder that it then refuses to open, or hangs up at it."),
         N_("Check your rights to that folder, or leave it out: manage.py filters … --exclude."),
     ),
     ("flags", ErrorType.PROTOCOL_ERROR): (
@@ -185,6 +185,12 @@ _FACTS = {
     "capabilities": N_("capabilities"),
     "error_type": N_("kind of error"),
 }
+# Folders in trouble, by the kind of it.
+_FOLDERS = {
+    "refusing": N_("Folders that do not open: {folders}"),
+    "unnumbered": N_("Folders without the numbers that IMAP asks for: {folders}"),
+    "differing": N_("Folders that differ: {folders}"),
+}
 # Figures that are words.
 _VALUES = {
     "verified": N_("verified"),
@@ -224,6 +230,19 @@ def fact_value(value) -> str:
     """A figure as it is written in the language that is active."""
     is_word = isinstance(value, str) and value in _VALUES
     return gettext(_VALUES[value]) if is_word else str(localize(value))
+
+
+def folders(kind: str, shown: list[str]) -> str:
+    return gettext(_FOLDERS[kind]).format(folders=", ".join(shown))
+
+
+def folder(name: str) -> str:
+    return gettext("“{name}”").format(name=name)
+
+
+def folder_at(place: int) -> str:
+    """One that has no name here."""
+    return gettext("number {place} in alphabetical order, INBOX first").format(place=place)
 
 
 def why_skipped(because: str) -> str:

@@ -40,6 +40,7 @@ class Climb:
     folders: list[SurveyedFolder] = field(default_factory=list)
     figures: dict[bytes, dict[str, int]] = field(default_factory=dict)  # what EXAMINE told, by folder
     heard: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict, repr=False)  # of folders in trouble, by reference
     reconnects: int = 0
     lost: int = 0  # times in a row that no new connection could be had
     _lines: list[Line] = field(default_factory=list)
@@ -125,6 +126,10 @@ class Climb:
         words = "\n".join(self.heard)
         self.heard.clear()
         return words
+
+    def take_names(self) -> dict[str, str]:
+        names, self.names = self.names, {}
+        return names
 
     def close(self) -> None:
         for line in self._lines:

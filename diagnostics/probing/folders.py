@@ -9,19 +9,25 @@ from accounts.errors import ErrorType, SyncError
 from diagnostics.probing.climb import Climb
 from diagnostics.probing.dialogue import Dialogue
 from diagnostics.probing.probe import Told, ok, warning
+from diagnostics.probing.troubled import note, reference
+from mail.deadline import Deadline
 from mail.imap_text import (
     flat,
     listed_folder,
     uid_and_flags,
 )
 from mail.models import Folder
-from mail.parcels import ListedFolder
+from mail.parcels import ListedFolder, SurveyedFolder
 from mail.survey import survey
 
 FLAGS_OF_LAST = 50
 LONGEST_NAME = 1_000
 LAST_SECONDS = 3  # of a probe that takes folder by folder, it ends so long before its deadline
 
+_ONE_MAY_BE_THE_CAUSE = (
+    *(ErrorType.CONNECTION_RESET, ErrorType.TIMEOUT),
+    *(ErrorType.PROTOCOL_ERROR, ErrorType.TEMPORARILY_UNAVAILABLE),
+)
 _NO_UTF7 = re.compile(rb"&[^-]*$|&[^-A-Za-z0-9+,]")
 _COUNTED = (
     *("opened", "refused", "refused_synced", "mails"),
@@ -101,35 +107,62 @@ def inbox(climb: Climb) -> Told:
 
 def flags(climb: Climb) -> Told:
     """Each folder opened once; of its last mails the flags."""
-    facts, known = dict.fromkeys(_COUNTED, 0), rows_of(climb)
+    facts = dict.fromkeys(_COUNTED, 0)
+    try:
+        _look_into_each(climb, facts)
+    except SyncError as error:
+        error.facts = facts | error.facts
+        raise
+    return _told_of_folders(facts)
+
+
+def _look_into_each(climb: Climb, facts: dict) -> None:
+    """Raises SyncError where the server is the trouble, not one of the folders."""
+    known, lost = rows_of(climb), None
     for position, folder in enumerate(climb.folders):
         if climb.deadline.remaining() < LAST_SECONDS:
             facts["not_looked_at"] = len(climb.folders) - position
             break
+        row, line = known.get(index_of(climb, folder.raw_name)), climb.session()
         try:
-            _look_into(climb, folder.raw_name, known, facts)
+            _look_into(climb, line, folder, row, facts)
         except SyncError as error:
-            if error.error_type != ErrorType.MAILBOX_GONE:
+            if not _is_of_one_folder(error, climb.deadline):
                 raise
-            facts["refused"] += 1
-            facts["refused_synced"] += not folder.excluded
-    return _told_of_folders(facts)
+            lost = error if line.broken else lost
+            _refused(climb, folder, row, facts)
+    climb.session()
+    if lost and not facts["opened"]:
+        raise lost
 
 
-def _look_into(climb: Climb, raw_name: bytes, known: dict[bytes, Folder], facts: dict[str, int]) -> None:
-    line = climb.session()
-    told = line.examine(raw_name)
+def _is_of_one_folder(error: SyncError, deadline: Deadline) -> bool:
+    """It refuses to open, or the connection broke at it while there was time left."""
+    if error.error_type == ErrorType.MAILBOX_GONE:
+        return True
+    return error.error_type in _ONE_MAY_BE_THE_CAUSE and deadline.remaining() >= LAST_SECONDS
+
+
+def _refused(climb: Climb, folder: SurveyedFolder, row: Folder | None, facts: dict) -> None:
+    facts["refused"] += 1
+    facts["refused_synced"] += not folder.excluded
+    note(facts, "refusing", reference(climb, folder, row))
+
+
+def _look_into(climb: Climb, line: Dialogue, folder: SurveyedFolder, row: Folder | None, facts: dict) -> None:
+    told = line.examine(folder.raw_name)
     facts["no_flags"] += _without_flags(line, told)
-    climb.figures[raw_name] = told
+    climb.figures[folder.raw_name] = told
     facts["opened"] += 1
     facts["mails"] += told.get("exists", 0)
-    facts["no_exists"] += "exists" not in told
-    facts["no_uidvalidity"] += "uidvalidity" not in told
-    facts["no_uidnext"] += "uidnext" not in told
-    facts["renumbered"] += is_renumbered(known.get(index_of(climb, raw_name)), told)
+    for what in ("exists", "uidvalidity", "uidnext"):
+        facts[f"no_{what}"] += what not in told
+    facts["renumbered"] += is_renumbered(row, told)
+    if not {"exists", "uidvalidity"} <= told.keys():
+        note(facts, "unnumbered", reference(climb, folder, row))
 
 
-def _told_of_folders(facts: dict[str, int]) -> Told:
+def _told_of_folders(facts: dict) -> Told:
     if facts["refused_synced"]:
         raise SyncError(ErrorType.MAILBOX_GONE, **facts)
     for what in ("EXISTS", "UIDVALIDITY"):

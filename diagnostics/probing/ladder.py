@@ -98,6 +98,7 @@ def _asked(probe: Probe, climb: Climb, bad: dict[str, str]) -> ProbeResult:
         told.facts,
         printable(climb.redact(heard)),
         probe.decides,
+        climb.take_names(),
     )
 
 

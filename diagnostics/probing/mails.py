@@ -9,13 +9,13 @@ from diagnostics.probing.climb import Climb
 from diagnostics.probing.dialogue import Dialogue
 from diagnostics.probing.folders import LAST_SECONDS, index_of, is_renumbered, rows_of
 from diagnostics.probing.probe import Told, ok, skipped, warning
+from diagnostics.probing.troubled import FIGURES, MOST_TOLD, reference
 from mail import ledger
 from mail.imap_text import flat, searched, uid_and_metadata, uid_and_section
 from mail.uid_set import UidSet
 
 LAST_MAILS = 3
 CHOSEN_FROM_LAST = 20
-DIFFERING_FOLDERS = 50
 
 _SEARCH = re.compile(rb"SEARCH((?: \d{1,10})*) *$", re.I)
 _ENVELOPE = re.compile(rb"\bENVELOPE (\(|NIL)", re.I)
@@ -80,10 +80,10 @@ def completeness(climb: Climb) -> Told:
         else:
             figures = _compared(_uids(climb, folder.raw_name), ledger.live_uids(row))
             facts["folders"] += 1
-            for name, count in zip(("both", "only_server", "only_here"), figures, strict=True):
+            for name, count in zip(FIGURES, figures, strict=True):
                 facts[name] += count
-            if any(figures[1:]) and len(differing) < DIFFERING_FOLDERS:
-                differing[str(row.pk)] = list(figures)
+            if any(figures[1:]) and len(differing) < MOST_TOLD:
+                differing[reference(climb, folder, row)] = list(figures)
     return _told_of_ledger(facts | ({"differing": differing} if differing else {}))
 
 

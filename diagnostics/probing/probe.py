@@ -62,7 +62,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """How one probe went. `evidence` is the server's own words, redacted; it is only ever stored sealed."""
+    """How one probe went. `evidence` is the server's own words, redacted; it is only ever stored sealed.
+
+    `folder_names`, by what the facts refer to folders by, is shown to the person and never stored.
+    """
 
     name: str
     verdict: str
@@ -71,6 +74,7 @@ class ProbeResult:
     facts: dict = field(default_factory=dict)
     evidence: str = field(default="", repr=False)
     decides: bool = False
+    folder_names: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def good(self) -> bool:
@@ -90,6 +94,10 @@ class Examination:
     @property
     def passed(self) -> bool:
         return all(result.good for result in self.results if result.decides)
+
+    @property
+    def folder_names(self) -> dict[str, str]:
+        return {ref: name for result in self.results for ref, name in result.folder_names.items()}
 
     def of(self, name: str) -> ProbeResult:
         return next(result for result in self.results if result.name == name)

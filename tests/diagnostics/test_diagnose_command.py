@@ -85,6 +85,34 @@ def test_one_json_object(diagnose, scripted):
     assert told["report_id"] == str(DiagnosticReport.objects.get().pk)
 
 
+def test_the_folders_in_trouble_are_named_below_their_probe(diagnose, scripted, account, sync):
+    scripted.create("", "Archive")
+    sync(account)
+    scripted.append("", "INBOX", mail("two"))
+    scripted.create("", "Never synced")
+    scripted.boxes[b"Never synced"].flags = b"\\Noselect"
+    _, out = diagnose()
+    assert "    Folders that differ: “INBOX” (only on the server 1)" in out.splitlines()
+    scripted.boxes[b"Never synced"].flags = b""
+    scripted.scripts["EXAMINE"] = refusing(b"Archive", b"Never synced")
+    _, out = diagnose()
+    assert "    Folders that do not open: “Archive”, “Never synced”" in out.splitlines()
+    told = json.loads(diagnose("--json")[1])
+    [flags] = [probe for probe in told["probes"] if "folders" in probe]
+    assert flags["name"] == "flags"
+    assert flags["folders"] == [
+        {"kind": "refusing", "name": "Archive"},
+        {"kind": "refusing", "name": "Never synced"},
+    ]
+
+
+def refusing(*names: bytes):
+    def script(session, tag, rest):
+        return rest.strip(b'"') in names and say(b"TAG NO [NOPERM] not yours")(session, tag, rest)
+
+    return script
+
+
 def test_a_report_to_attach(diagnose, tmp_path, account):
     diagnose("--report", str(tmp_path / "report.txt"))
     text = (tmp_path / "report.txt").read_text()

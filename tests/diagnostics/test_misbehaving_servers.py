@@ -154,8 +154,8 @@ def test_a_server_that_is_gone_in_the_middle_is_not_dialled_for_each_probe(scrip
     scripted.scripts["FETCH"] = last_breath
     examination = examined(account)
     failed = [result.name for result in examination.results if result.verdict == "failed"]
-    assert failed == ["id", "namespace", "flags", "envelope", "fetch"]
-    assert {result.facts.get("because") for result in examination.results[-13:]} == {"lost"}
+    assert failed == ["id", "namespace", "flags", "envelope"]
+    assert {result.facts.get("because") for result in examination.results[-14:]} == {"lost"}
     assert not examination.passed
     assert len([line for line in scripted.commands if b" LOGIN " in line]) == 1 + ladder.LOST_FOR_GOOD
 

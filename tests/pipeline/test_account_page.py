@@ -13,7 +13,10 @@ from accounts.models import KeyGrant
 from diagnostics.models import DiagnosticReport
 from pipeline import tasks
 from pipeline.models import AccountRun, JobType
+from tests.conftest import Mailbox
+from tests.pipeline.test_errors import say
 from tests.pipeline.test_pages import HTMX, signed_in, words
+from tests.pipeline.test_sync import mail
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rings")]
 
@@ -93,6 +96,32 @@ def test_the_servers_own_words_are_seen_in_an_unlocked_session_only(browser, loc
     assert "Dovecot" in page(browser, account)
     shown = page(locked, account)
     assert "Dovecot" not in shown and "unlock to see it" in words(shown)
+
+
+def test_folders_in_trouble_are_named_in_an_unlocked_session_only(
+    browser, locked, connect, scripted, sync, anna
+):
+    scripted.append("", "INBOX", mail("one"))
+    scripted.create("", "Invoices")
+    account = connect(Mailbox(scripted), security="none")
+    sync(account)
+    scripted.create("", "Plans")
+    scripted.scripts["EXAMINE"] = say(b"TAG NO [NOPERM] not yours")
+    report = examined(browser, account)
+    shown = words(page(browser, account))
+    assert "“Invoices”, number 3 in alphabetical order, INBOX first" in shown
+    assert "Folders that do not open" not in page(locked, account) and "Invoices" not in page(locked, account)
+    text = browser.get(reverse("report_text", args=[account.pk, report.pk])).text
+    assert "Invoices" not in text and "Plans" not in text
+
+
+def test_folders_that_differ_from_the_ledger_are_named(browser, connect, scripted, sync):
+    scripted.append("", "INBOX", mail("one"))
+    account = connect(Mailbox(scripted), security="none")
+    sync(account)
+    scripted.append("", "INBOX", mail("two"))
+    examined(browser, account)
+    assert "Folders that differ: “INBOX” (only on the server 1)" in words(page(browser, account))
 
 
 def test_what_changed_since_it_last_passed_is_said(browser, account, dovecot, mailbox, clock):

@@ -53,7 +53,8 @@ class Command(Door):
         if options["report"]:
             Path(options["report"]).write_text(reports.as_text(report, evidence), encoding="utf-8")
         if options["json"]:
-            shown = as_json(report, changes, evidence if options["evidence"] else None)
+            words = evidence if options["evidence"] else None
+            shown = as_json(report, changes, words, examination.folder_names)
             self.stdout.write(json.dumps(shown, default=str))
         else:
             screen.end(report, changes)
