@@ -73,6 +73,10 @@ _BY_PROBE = {
         ),
     ),
 }
+_BESIDE_A_SYNC = (
+    N_("The provider allows no further connection to this mailbox, and a sync of it is using one."),
+    N_("Examine it again when the sync has ended."),
+)
 _OF_EXTENSION = (
     N_("The server names an extension that does not work."),
     N_("Nothing has to be done: mailhelper asks in another way."),
@@ -202,6 +206,8 @@ _VALUES = {
 def probe_advice(name: str, error_type: str, facts: dict | None = None, phase: str = "") -> Advice | None:
     """The cause and the cure where a probe failed or warned; None where neither is needed."""
     facts = facts or {}
+    if facts.get("syncing"):
+        return told(*_BESIDE_A_SYNC)
     if not error_type:
         warned = facts.get("reason")
         return told(*BY_REASON[warned]) if warned in BY_REASON else None

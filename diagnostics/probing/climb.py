@@ -31,6 +31,7 @@ class Climb:
     on_bytes: Callable[[int], None]
     redact: Redactor
     ask_connections: bool = False
+    syncing: Callable[[], bool] = lambda: False  # whether another connection of ours is at the mailbox
     addresses: list[tuple] = field(default_factory=list)
     address: tuple | None = None  # the first that answered
     line: Dialogue | None = None

@@ -37,11 +37,13 @@ def examine(
     on_probe: Callable[[str], None] = lambda name: None,
     on_bytes: Callable[[int], None] = lambda count: None,
     connections: bool = False,
+    syncing: Callable[[], bool] = lambda: False,
     total_seconds: float = TOTAL_SECONDS,
 ) -> Examination:
     """Ask everything. `on_result` hears each answer as it comes; what it raises comes out of here.
 
-    `connections`: also ask how many are allowed at a time. Seconds are wall-clock.
+    `connections`: also ask how many are allowed at a time. `syncing` says whether a sync of ours is at this
+    mailbox. Seconds are wall-clock.
     """
     start = time.monotonic()
     climb = Climb(
@@ -53,6 +55,7 @@ def examine(
         on_bytes,
         Redactor(connection),
         connections,
+        syncing,
     )
     results = []
     try:
@@ -116,7 +119,8 @@ def _tried(probe: Probe, climb: Climb) -> tuple[Told, str, str]:
         with climb.probing(probe.seconds, probe.quiet):
             return probe.ask(climb), "", ""
     except SyncError as error:
-        return Told(Verdict.FAILED, error.facts), error.error_type.value, _words(probe, error)
+        facts = error.facts | _beside(climb, error.error_type)
+        return Told(Verdict.FAILED, facts), error.error_type.value, _words(probe, error)
     except (MailhelperError, DatabaseError):
         raise  # somebody wants us to stop, or it is no matter of the server
     except Exception as error:
@@ -124,6 +128,11 @@ def _tried(probe: Probe, climb: Climb) -> tuple[Told, str, str]:
         facts = {"exception": type(error).__name__, "where": f"{Path(last.filename).name}:{last.lineno}"}
         logger.error("probe %s: %s", probe.name, facts)
         return Told(Verdict.FAILED, facts), ErrorType.BUG.value, ""
+
+
+def _beside(climb: Climb, error_type: ErrorType) -> dict[str, bool]:
+    """The connection too many may be one of ours."""
+    return {"syncing": True} if error_type == ErrorType.TOO_MANY_CONNECTIONS and climb.syncing() else {}
 
 
 def _words(probe: Probe, error: SyncError) -> str:

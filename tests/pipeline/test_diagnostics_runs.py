@@ -3,7 +3,7 @@
 import pytest
 from django.forms.models import model_to_dict
 
-from accounts import actions
+from accounts import actions, advice
 from diagnostics import vitals
 from diagnostics.models import AccountHealth, DiagnosticReport
 from diagnostics.probing import ladder
@@ -57,6 +57,31 @@ def test_a_mailbox_in_trouble_is_no_failure_of_the_run_and_touches_no_health(dia
     assert run.status == "success" and not DiagnosticReport.objects.get().passed
     assert not AccountHealth.objects.exists()
     assert vitals.vitals_of(account).last_success_at is None
+
+
+@pytest.mark.parametrize("a_sync", ["runs", "waits", "is not there"])
+def test_a_connection_too_many_is_laid_to_our_own_sync_where_one_runs(
+    a_sync, diagnose, scripted, account, granted, rings
+):
+    if a_sync != "is not there":
+        PipelineBroker().enqueue_fetch_job(granted(account).user, account)
+    if a_sync == "runs":
+        runs.claim(AccountRun.objects.get(kind=JobType.FETCH).pk)
+    scripted.scripts["LOGIN"] = say(b"TAG NO [LIMIT] Too many simultaneous connections")
+    diagnose()
+    [login] = [probe for probe in DiagnosticReport.objects.get().probes if probe["name"] == "login"]
+    told = advice.probe_advice("login", login["error_type"], login["facts"])
+    assert login["error_type"] == "too_many_connections"
+    assert ("a sync of it is using one" in told.sentence) == (a_sync == "runs")
+    assert ("Close other mail programs" in told.next_step) != (a_sync == "runs")
+
+
+def test_a_sync_that_runs_is_not_blamed_for_a_refused_password(diagnose, scripted, account, granted, rings):
+    PipelineBroker().enqueue_fetch_job(granted(account).user, account)
+    runs.claim(AccountRun.objects.get(kind=JobType.FETCH).pk)
+    scripted.scripts["LOGIN"] = say(b"TAG NO [AUTHENTICATIONFAILED] no")
+    diagnose()
+    assert "syncing" not in str(DiagnosticReport.objects.get().probes)
 
 
 def test_the_ring_comes_after_the_commit(anna, account, rings, django_capture_on_commit_callbacks):
