@@ -12,6 +12,7 @@ from accounts.models import MailAccount
 from diagnostics.models import DiagnosticReport
 from diagnostics.probing import troubled
 from diagnostics.probing.probe import Examination
+from diagnostics.probing.redact import hosts_left_out
 from mail.sealer import place
 
 KEPT = 50
@@ -115,5 +116,6 @@ def as_text(report: DiagnosticReport, evidence: dict[str, str] | None = None) ->
         facts = troubled.without(probe["facts"])
         shown = " ".join(filter(None, (probe["verdict"], probe["error_type"])))
         lines.append(f"{probe['name']}: {shown} in {probe['seconds']:.3f} s {json.dumps(facts)}")
-        lines += [f"    {line}" for line in (evidence or {}).get(probe["name"], "").splitlines()]
+        words = hosts_left_out((evidence or {}).get(probe["name"], ""))
+        lines += [f"    {line}" for line in words.splitlines()]
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ from rich.markup import escape
 from accounts import advice
 from diagnostics.models import DiagnosticReport
 from diagnostics.probing import troubled
-from diagnostics.probing.probe import ProbeResult
+from diagnostics.probing.probe import NOTHING_TO_ASK, ProbeResult, Verdict
 from diagnostics.reports import Change
 
 MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "not_offered": "·", "skipped": "–"}
@@ -49,6 +49,11 @@ def _folder(one: dict) -> str:
     return f"{shown} ({figures})" if figures else shown
 
 
+def is_told(result: ProbeResult) -> bool:
+    """Not what was skipped for another probe's sake: it would bury that one's cause."""
+    return result.verdict != Verdict.SKIPPED or result.facts.get("because") in NOTHING_TO_ASK
+
+
 def remedy(result: ProbeResult) -> advice.Advice | None:
     return advice.probe_advice(result.name, result.error_type, result.facts)
 
@@ -58,6 +63,7 @@ class PlainLadder:
 
     def __init__(self, write: Callable[[str], None], evidence: bool):
         self._write, self._evidence = write, evidence
+        self._untold = 0
 
     def __enter__(self):
         return self
@@ -69,6 +75,9 @@ class PlainLadder:
         pass
 
     def show(self, result: ProbeResult) -> None:
+        if not is_told(result):
+            self._untold += 1
+            return
         self._say(headline(result), STYLES[result.verdict])
         if help_for := remedy(result):
             self._say(f"    {help_for.sentence}")
@@ -81,6 +90,10 @@ class PlainLadder:
     def end(self, report: DiagnosticReport, changes: list[Change]) -> None:
         for one in changes:
             self._say(f"Since it last passed: {advice.change(one.probe, one.what, one.before, one.after)}")
+        if self._untold:
+            self._say(f"{MARKS['skipped']} {self._untold} further questions would tell nothing now.", "dim")
+        if failed := [probe["name"] for probe in report.probes if probe["verdict"] == Verdict.FAILED]:
+            self._say(f"Failed: {', '.join(map(advice.probe_label, failed))}.", "bold")
         word, style = ("Passed", "bold green") if report.passed else ("Not passed", "bold red")
         self._say(f"{word} in {report.seconds:.1f} s.", style)
 

@@ -31,6 +31,10 @@ _BY_PROBE = {
         N_("The server does not answer at this port."),
         N_("Check host and port; a firewall between here and there may drop what is sent."),
     ),
+    ("tls", ErrorType.TIMEOUT): (
+        N_("The server takes the connection, but no encryption comes about."),
+        N_("Check port and security (993 with tls, 143 with starttls); if they are right, try again later."),
+    ),
     ("greeting", ErrorType.TIMEOUT): (
         N_("The server takes the connection and then says nothing."),
         N_("Check port and security (993 with tls, 143 with starttls); if they are right, try again later."),

@@ -24,6 +24,7 @@ from mail.wire import Refused
 
 TOTAL_SECONDS = 600
 LOST_FOR_GOOD = 2
+SHOWN_CHARACTERS = 400  # of a line of evidence
 
 logger = logging.getLogger("mailhelper.ladder")
 
@@ -65,8 +66,13 @@ def examine(
     finally:
         climb.close()
     # A server may have named a folder before it listed it.
-    results = [replace(result, evidence=climb.redact(result.evidence)) for result in results]
+    results = [replace(result, evidence=_shortened(climb.redact(result.evidence))) for result in results]
     return Examination(tuple(results), time.monotonic() - start)
+
+
+def _shortened(evidence: str) -> str:
+    """Only what was redacted is cut: of a name in two halves neither is known."""
+    return "\n".join(line[:SHOWN_CHARACTERS] for line in evidence.split("\n"))
 
 
 def _results(climb: Climb, on_probe: Callable[[str], None]) -> Iterator[ProbeResult]:

@@ -19,8 +19,10 @@ STEP_SECONDS = 45  # a server that trickles is not heard meanwhile, so less than
 HANDSHAKE_SECONDS = 15
 ANSWER_BYTES = 32_000_000
 MOST_ANSWERS = 100_000
-HEARD_LINES, HEARD_BYTES = 30, 400
+HEARD_LINES, HEARD_BYTES = 30, 4_000  # a name that is cut through is not known again
 
+_QUOTED = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
+_ABOUT_THE_SERVER = re.compile(rb'"(name|version|vendor|os|os-version)" ("[^"]{0,100}")', re.I)  # RFC 2971
 _LIST_FLAGS = re.compile(rb'\([^)]{0,200}\)(?: (?:NIL|"[^"]{0,4}"))?')
 
 
@@ -196,6 +198,10 @@ def _without_names(line: bytes) -> bytes:
         return b""
     if word.startswith((b"LIST ", b"LSUB ")):
         return text[:5] + (found[0] if (found := _LIST_FLAGS.match(text, 5)) else b"") + b" <folder>"
+    if word.startswith(b"NAMESPACE "):
+        return _QUOTED.sub(b'"<folder>"', text)
+    if word.startswith(b"ID "):
+        return b"ID " + b" ".join(b"%s %s" % pair for pair in _ABOUT_THE_SERVER.findall(text))
     return b"STATUS <folder> " + text[text.rfind(b"(") :] if word.startswith(b"STATUS ") else line
 
 

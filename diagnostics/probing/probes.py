@@ -3,6 +3,8 @@
 Those that decide are what a sync cannot do without; the others are information.
 """
 
+from dataclasses import replace
+
 from accounts.errors import ErrorType
 from accounts.models import Security
 from diagnostics.probing import extensions, folders, login, mails, network
@@ -49,4 +51,6 @@ def in_order(security: str) -> tuple[Probe, ...]:
     if security != Security.STARTTLS:
         return ALL
     swapped = ("dns", "tcp", "greeting", "tls")
-    return (*(BY_NAME[name] for name in swapped), *(probe for probe in ALL if probe.name not in swapped))
+    first = {name: BY_NAME[name] for name in swapped}
+    first["tls"] = replace(first["tls"], needs=("tcp", "greeting"))
+    return (*first.values(), *(probe for probe in ALL if probe.name not in swapped))

@@ -1,5 +1,6 @@
 """Evidence without what names a person or a place: others than the mailbox's owner may come to read it."""
 
+import base64
 import re
 from collections.abc import Iterable
 from ipaddress import IPv6Address
@@ -9,6 +10,7 @@ from accounts.actions import Connection
 _EMAIL = re.compile(r"[^\s<>\"'()\[\],;:@]++@[^\s<>\"'()\[\],;:@]+")
 _IPV4 = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)")
 _MAYBE_IPV6 = re.compile(r"[0-9a-f]{0,4}:[0-9a-f:]{0,40}", re.I)
+_HOST = re.compile(r"(?<![\w.-])(?:[a-z0-9_-]{1,63}\.){1,8}[a-z]{2,24}(?![\w-])", re.I)
 _LONG = 8  # a shorter word is put out only where it stands by itself
 
 
@@ -17,9 +19,10 @@ class Redactor:
 
     def __init__(self, connection: Connection):
         user, _, domain = connection.login.partition("@")
+        sasl = f"\0{connection.login}\0{connection.secret}"  # PLAIN, RFC 4616
         self._named = {
-            "<secret>": {connection.secret},
-            "<login>": {connection.login},
+            "<secret>": {*_spellings(connection.secret), _base64(sasl)},
+            "<login>": set(_spellings(connection.login)),
             "<host>": {connection.host, domain},
             "<user>": {user},
             "<folder>": set(),
@@ -33,6 +36,20 @@ class Redactor:
             text = _without(text, words, placeholder)
         text = _IPV4.sub("<address>", _EMAIL.sub("<e-mail>", text))
         return _MAYBE_IPV6.sub(_address, text)
+
+
+def _spellings(word: str) -> tuple[str, ...]:
+    """As it is, in an IMAP quoted string, and in base64, as servers echo it."""
+    return word, word.replace("\\", "\\\\").replace('"', '\\"'), _base64(word)
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode().rstrip("=")
+
+
+def hosts_left_out(text: str) -> str:
+    """For readers elsewhere: whatever looks like the name of a host."""
+    return _HOST.sub("<host>", text)
 
 
 def _address(found: re.Match) -> str:

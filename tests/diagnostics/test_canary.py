@@ -20,7 +20,7 @@ def test_no_secret_is_left_in_any_file_or_line(trouble, status, house, box, cana
     house.add_account(box, "--background", MAILHELPER_IMAP_PASSWORD=password)
     planted, report = f"planted{secrets.token_hex(10)}", house.home / "report.txt"
     out = of_a_sync.sync(house, planted, trouble, "--evidence", "--report", str(report), status=status)
-    assert b"Greeting" in out and b"    | " in out
+    assert b"Name of the server" in out and b"    | " in out
     assert report.read_text().startswith("mailhelper diagnostics")
     assert found(canaries, out) == set()
     assert found(canaries, files(house) + report.read_bytes()) == set()

@@ -163,7 +163,7 @@ def test_a_server_that_stops_and_comes_back_is_told_once_each(
     told = [alert for request in receiver.requests for alert in json.loads(request.body)["alerts"]]
     assert [alert["kind"] for alert in told] == ["degraded", "dead_man", "recovered"]
     assert {alert["account_id"] for alert in told} == {str(account.pk)}
-    assert "No mail server answers at this host and port." in told[1]["sentence"]
+    assert "The server is there, but nothing answers at this port." in told[1]["sentence"]
 
 
 def test_a_run_after_which_an_account_is_not_as_it_was_rings_for_alerts(

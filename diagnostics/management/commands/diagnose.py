@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from accounts import actions, grants
-from accounts.errors import SyncError
+from accounts.errors import SyncError, UsageError
 from accounts.management.doors import PASSWORD, Door, account_named, person, unlock
 from diagnostics import reports
 from diagnostics.probing.ladder import examine
@@ -35,6 +35,8 @@ class Command(Door):
         )
 
     def handle(self, email, account, **options):
+        if options["report"] is not None:
+            _check_writable(options["report"])
         user = person(email)
         account = account_named(user, account)
         key = _account_key(user, account)
@@ -52,6 +54,7 @@ class Command(Door):
         changes = _changes(report)
         if options["report"]:
             Path(options["report"]).write_text(reports.as_text(report, evidence), encoding="utf-8")
+            self.stderr.write(f"The report is in {options['report']}.")
         if options["json"]:
             words = evidence if options["evidence"] else None
             shown = as_json(report, changes, words, examination.folder_names)
@@ -67,6 +70,13 @@ class Command(Door):
         if sys.stdout.isatty():
             return LiveLadder(Console(highlight=False), options["evidence"])
         return PlainLadder(self.say, options["evidence"])
+
+
+def _check_writable(name: str) -> None:
+    """Before the work, not after it. Raises UsageError."""
+    path = Path(name)
+    if not name or path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"--report {name!r} cannot be written.")
 
 
 def _account_key(user, account) -> bytes:
