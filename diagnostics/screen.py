@@ -22,7 +22,7 @@ def headline(result: ProbeResult) -> str:
         verdict += f": {advice.why_skipped(result.facts['because'])}"
     elif facts := told(result.facts):
         verdict += f" ({facts})"
-    return f"{MARKS[result.verdict]} {advice.probe_label(result.name)}: {verdict}, {result.seconds:.2f} s"
+    return f"{MARKS[result.verdict]} {advice.probe_label(result.name)}: {verdict}, {result.seconds:.3f} s"
 
 
 def told(facts: dict) -> str:
