@@ -16,10 +16,11 @@ from huey.contrib.djhuey import HUEY, db_periodic_task, db_task, enqueue, on_sta
 
 from accounts import grants
 from accounts.errors import SyncError
-from diagnostics.alerting import by_ping, delivery, rules
+from diagnostics.alerting import by_ping, delivery, rules, turns
 from diagnostics.models import HealthFlip
 from pipeline import checkup, heartbeats, rollups, runner, runs, scheduler, watchdog
 from pipeline.models import AccountRun, Heartbeat, RunStatus
+from pipeline.senders import Senders
 
 UNANSWERED = timedelta(seconds=5)
 RINGS_AT_ONCE = 100
@@ -28,7 +29,6 @@ PRIORITY_OF_ALERTS = 20
 logger = logging.getLogger("mailhelper.tasks")
 _start = threading.Lock()
 _started = False
-_delivering = threading.Lock()
 
 
 @db_task(name="mailhelper.run")
@@ -98,21 +98,38 @@ def _ring_for_others() -> None:
 
 def _something_to_tell(run_id: UUID) -> bool:
     flips = HealthFlip.objects.filter(account__runs=run_id, run_id=run_id)
-    return flips.exists() or bool(delivery.due_channels())
+    return flips.exists() or bool(turns.due_channels())
 
 
 @db_task(name="mailhelper.deliver")
 def deliver() -> None:
-    """Decide what is to be told, and send what waits; one at a time: slow receivers hold one thread."""
-    if _delivering.acquire(blocking=False):
-        try:
-            ping()
-            rules.decide_due()
-            delivery.deliver_due()
-        finally:
-            _delivering.release()
+    """Decide what is to be told, and ring for what waits."""
+    rules.decide_due()
+    _ring_for_channels()
 
 
+def _ring_for_channels() -> None:
+    for channel_id in turns.next_channels(limit=_threads()):
+        _ring(deliver_channel.s(str(channel_id), priority=PRIORITY_OF_ALERTS), f"channel {channel_id}")
+
+
+senders = Senders()
+
+
+@db_task(name="mailhelper.deliver_channel")
+def deliver_channel(channel_id: str) -> None:
+    """Send what waits for this channel, if a thread may; each that may rings for the others after it."""
+    person = turns.waits_for(UUID(channel_id))
+    if person is None:
+        return
+    with senders.taken(person, _threads()) as free:
+        if free:
+            delivery.send_through(UUID(channel_id))
+    if free:  # others would ring for ever
+        _ring_for_channels()
+
+
+@db_task(name="mailhelper.ping")
 def ping() -> None:
     """Let a watcher elsewhere know that the scheduler lives, while it does."""
     if settings.MAILHELPER_PING_URL and heartbeats.ticks():
@@ -123,7 +140,7 @@ def ping() -> None:
 
 
 def ring_for_alerts() -> None:
-    """After commit, have the workers send what was decided."""
+    """After commit, have the workers decide and send."""
     transaction.on_commit(lambda: _ring(deliver.s(priority=PRIORITY_OF_ALERTS), "alerts"))
 
 
@@ -142,6 +159,8 @@ def beat() -> None:
     checkup.look_at_all(timezone.now())
     heartbeats.forget_the_dead()
     ring_for_alerts()
+    if settings.MAILHELPER_PING_URL:
+        _ring(ping.s(priority=PRIORITY_OF_ALERTS), "the ping")
     rollups.prune()
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max
 from django.utils import timezone
 
 from accounts.errors import ErrorType, SyncError
-from diagnostics.alerting import alerts, channels, messages, preferences
+from diagnostics.alerting import alerts, channels, messages, preferences, turns
 from diagnostics.models import AlertChannel, AlertDelivery, AlertKind, DeliveryStatus
 
 LEASE = timedelta(seconds=60)
@@ -44,21 +44,15 @@ class Claim:
 
 def deliver_due(now: datetime | None = None) -> int:
     """Send what is due, channel by channel. Returns how many messages arrived."""
+    return sum(send_through(channel_id, now) for channel_id in turns.due_channels(now))
+
+
+def send_through(channel_id: uuid.UUID, now: datetime | None = None) -> int:
+    """Send what is due through one channel. Returns how many messages arrived."""
     arrived = 0
-    for channel_id in due_channels(now):
-        while claim := _claim(channel_id, now or timezone.now()):
-            arrived += _send(claim, now)
+    while claim := _claim(channel_id, now or timezone.now()):
+        arrived += _send(claim, now)
     return arrived
-
-
-def due_channels(now: datetime | None = None) -> list[uuid.UUID]:
-    due = _due(AlertDelivery.objects.filter(channel__disabled_at=None), now or timezone.now())
-    return list(due.order_by().values_list("channel", flat=True).distinct())
-
-
-def _due(deliveries, now: datetime):
-    unleased = Q(lease_until=None) | Q(lease_until__lte=now)
-    return deliveries.filter(unleased, status=DeliveryStatus.WAITING, due_at__lte=now)
 
 
 def _claim(channel_id: uuid.UUID, now: datetime) -> Claim | None:
@@ -79,10 +73,15 @@ def _claim(channel_id: uuid.UUID, now: datetime) -> Claim | None:
 
 def _next_group(channel: AlertChannel, now: datetime) -> list[AlertDelivery]:
     """A message that was begun goes again as it was; else all that waits becomes one, if it is no flood."""
-    due = _due(channel.deliveries, now).select_related("alert__account").order_by("alert__decided_at", "pk")
+    due = (
+        turns.due(channel.deliveries, now)
+        .select_related("alert__account")
+        .order_by("alert__decided_at", "pk")
+    )
     if begun := due.exclude(message=None).first():
         return list(_of_message(AlertDelivery.objects, begun.message).select_related("alert__account"))
-    if floods(_sent_lately(channel, now)):
+    if free_at := flood_end(_sent_lately(channel, now)):
+        due.update(due_at=preferences.may_go_at(preferences.of(channel.user), free_at))
         return []
     return list(due)
 
@@ -92,14 +91,14 @@ def _of_message(deliveries, message_id: uuid.UUID):
     return waiting.order_by("alert__decided_at", "pk")
 
 
-def floods(sent: int) -> bool:
-    """Pure: whether after so many messages within the hour the next one has to wait."""
-    return sent >= AT_ONCE
+def flood_end(sent: list[datetime]) -> datetime | None:
+    """Pure: when the next message may go after those of the last hour; None is at once."""
+    return sorted(sent)[-AT_ONCE] + WITHIN if len(sent) >= AT_ONCE else None
 
 
-def _sent_lately(channel: AlertChannel, now: datetime) -> int:
+def _sent_lately(channel: AlertChannel, now: datetime) -> list[datetime]:
     sent = channel.deliveries.filter(status=DeliveryStatus.SENT, sent_at__gt=now - WITHIN)
-    return sent.order_by().values("message").distinct().count()
+    return [sent_at for _, sent_at in sent.order_by().values_list("message", "sent_at").distinct()]
 
 
 def _send(claim: Claim, now: datetime | None) -> bool:

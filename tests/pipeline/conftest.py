@@ -22,19 +22,28 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Rings(list):
-    """The ids of the runs that were rung for; `at` is when each is to be heard. Rings for alerts apart."""
+    """The ids of the runs that were rung for; `at` is when each is to be heard.
+
+    Apart from them the channels that were rung for, and how often for alerts and for the ping.
+    """
 
     def __init__(self):
         super().__init__()
         self.at: dict[str, datetime | None] = {}
-        self.for_alerts = 0
+        self.channels: list[str] = []
+        self.for_alerts = self.for_ping = 0
 
     def hear(self, task) -> None:
-        if task.args:
-            self.append(task.args[0])
-            self.at[task.args[0]] = task.eta
-        else:
-            self.for_alerts += 1
+        match task.name:
+            case "mailhelper.deliver":
+                self.for_alerts += 1
+            case "mailhelper.deliver_channel":
+                self.channels.append(task.args[0])
+            case "mailhelper.ping":
+                self.for_ping += 1
+            case _:
+                self.append(task.args[0])
+                self.at[task.args[0]] = task.eta
 
 
 @pytest.fixture

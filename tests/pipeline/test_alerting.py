@@ -2,6 +2,8 @@
 
 import json
 import logging
+import uuid
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from diagnostics.models import AlertDelivery
 from pipeline import tasks
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, Heartbeat, RunStatus, Trigger
+from pipeline.senders import Senders
 from tests.conftest import Mailbox
 from tests.pipeline.conftest import attempt
 from tests.servers.dovecot import Dovecot
@@ -53,18 +56,105 @@ def test_a_queue_that_is_down_does_not_stop_the_tick(db, monkeypatch, at_commit,
     assert "canary" not in caplog.text
 
 
-def test_the_ring_decides_and_delivers(anna, webhook, receiver, rings):
+def hear_all(rings) -> None:
+    """Workers do what was rung for, and what that rings for."""
+    tasks.deliver.call_local()
+    for _ in range(50):
+        if rings.channels:
+            tasks.deliver_channel.call_local(rings.channels.pop(0))
+    assert rings.channels == []
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """Says that this process has so many threads."""
+    return lambda threads: monkeypatch.setattr(tasks, "_threads", lambda: threads)
+
+
+def hooks(person, receiver, count: int) -> list[str]:
+    """Ids of so many web hooks, through each of which an alert waits."""
+    labels = [f"Hook {number}" for number in range(count)]
+    made = [channels.add_channel(person.user, "webhook", label, receiver.url) for label in labels]
+    alerts.decide(person.user, "broken", f"of {person.user.pk}", reason="timeout")
+    return [str(new.channel.pk) for new in made]
+
+
+def test_the_ring_decides_and_rings_for_channels_that_deliver(anna, webhook, receiver, rings):
     alerts.decide(anna.user, "broken", "one", reason="timeout")
-    tasks.deliver.call_local()
-    tasks.deliver.call_local()
+    hear_all(rings)
+    hear_all(rings)
     assert len(receiver.requests) == 1
 
 
-def test_one_delivery_at_a_time_in_a_process(anna, webhook, receiver, rings):
-    alerts.decide(anna.user, "broken", "one", reason="timeout")
-    with tasks._delivering:
-        tasks.deliver.call_local()
-    assert receiver.requests == []
+def test_a_channel_that_is_rung_for_twice_or_for_nothing_sends_once_and_rings_for_nobody(
+    anna, receiver, rings
+):
+    [hook] = hooks(anna, receiver, 1)
+    for channel_id in (hook, hook, str(uuid.uuid4())):
+        tasks.deliver_channel.call_local(channel_id)
+    assert len(receiver.requests) == 1
+    assert rings.channels == []
+
+
+def test_all_that_waits_goes_without_another_tick_whatever_the_threads(anna, bert, receiver, rings, worker):
+    worker(1)
+    hooks(anna, receiver, 4), hooks(bert, receiver, 3)
+    hear_all(rings)
+    assert len(receiver.requests) == 7
+
+
+def test_people_take_turns_whoever_has_more_channels(anna, bert, receiver, rings, worker):
+    worker(4)
+    annas, berts = hooks(anna, receiver, 3), hooks(bert, receiver, 2)
+    order = []
+    tasks.deliver.call_local()
+    while rings.channels:
+        order.append("anna" if rings.channels[0] in annas else "bert")
+        tasks.deliver_channel.call_local(rings.channels[0])
+        rings.channels.clear()
+        tasks._ring_for_channels()
+    assert len(berts) == 2 and order == ["anna", "bert", "anna", "bert", "anna"]
+
+
+def test_a_channel_that_had_its_fill_does_not_stand_before_the_persons_others(anna, receiver, rings, clock):
+    hooks(anna, receiver, 1)
+    for number in range(6):
+        hear_all(rings)
+        alerts.decide(anna.user, "broken", str(number), reason="timeout")
+    channels.add_channel(anna.user, "webhook", "Other", f"{receiver.url}/other")
+    alerts.decide(anna.user, "broken", "for both", reason="timeout")
+    hear_all(rings)
+    assert [request.path for request in receiver.requests] == ["/"] * 5 + ["/other"]
+    clock.shift(61 * 60)
+    hear_all(rings)
+    assert len(json.loads(receiver.requests[-1].body)["alerts"]) == 3
+
+
+@pytest.mark.parametrize(("threads", "senders"), [(1, 1), (4, 1), (6, 2), (9, 3)])
+def test_at_most_a_third_of_the_threads_sends(threads, senders):
+    seats = Senders()
+    with ExitStack() as stack:
+        free = [stack.enter_context(seats.taken(uuid.uuid4(), threads)) for _ in range(threads)]
+    assert sum(free) == senders
+    with seats.taken(uuid.uuid4(), threads) as free:
+        assert free
+
+
+def test_one_thread_per_person_at_a_time():
+    seats, person = Senders(), uuid.uuid4()
+    with seats.taken(person, 9) as first, seats.taken(person, 9) as second:
+        assert (first, second) == (True, False)
+        with seats.taken(person, 9) as third, seats.taken(uuid.uuid4(), 9) as other:
+            assert (third, other) == (False, True)
+
+
+def test_who_finds_no_thread_sends_nothing_and_leaves_the_message_to_others(anna, receiver, rings):
+    [hook] = hooks(anna, receiver, 1)
+    with tasks.senders.taken(anna.user.pk, 1):
+        tasks.deliver_channel.call_local(hook)
+    assert (receiver.requests, rings.channels) == ([], [])
+    hear_all(rings)
+    assert len(receiver.requests) == 1
 
 
 def test_a_failed_fetch_that_a_person_asked_for_is_told_and_rung_for(
@@ -108,36 +198,49 @@ def alive(clock, db):
 
 def test_a_watcher_hears_of_a_living_scheduler(alive, receiver, settings):
     settings.MAILHELPER_PING_URL = f"{receiver.url}/ping"
-    tasks.deliver.call_local()
+    tasks.ping.call_local()
     assert [(request.method, request.path) for request in receiver.requests] == [("GET", "/ping")]
 
 
 def test_a_watcher_hears_nothing_of_a_dead_one(alive, receiver, settings, clock):
     settings.MAILHELPER_PING_URL = f"{receiver.url}/ping"
     clock.shift(4 * 60)
-    tasks.deliver.call_local()
+    tasks.ping.call_local()
     assert receiver.requests == []
 
 
-def test_a_watcher_that_fails_is_named_by_type_and_alerts_go_on(
-    alive, anna, webhook, receiver, settings, caplog
-):
+def test_each_tick_rings_for_the_ping_where_there_is_a_watcher(db, rings, settings):
+    tasks.beat()
+    assert rings.for_ping == 0
+    settings.MAILHELPER_PING_URL = "https://watcher.example.org/canary"
+    tasks.beat()
+    assert rings.for_ping == 1
+
+
+def test_the_ping_goes_while_no_thread_may_send(alive, receiver, rings, settings):
+    settings.MAILHELPER_PING_URL = f"{receiver.url}/ping"
+    with tasks.senders.taken(uuid.uuid4(), 1):
+        tasks.ping.call_local()
+    assert [request.path for request in receiver.requests] == ["/ping"]
+    tasks.deliver.call_local()
+    assert len(receiver.requests) == 1
+
+
+def test_a_watcher_that_fails_is_named_by_type(alive, settings, caplog):
     caplog.set_level(logging.DEBUG)
     with HttpReceiver() as watcher:
         watcher.status = 500
         settings.MAILHELPER_PING_URL = f"{watcher.url}/canary"
-        alerts.decide(anna.user, "broken", "one", reason="timeout")
-        tasks.deliver.call_local()
+        tasks.ping.call_local()
     lines = [record.getMessage() for record in caplog.records if record.name != "django.db.backends"]
     assert "the ping did not arrive: temporarily_unavailable" in lines
     assert not any("canary" in line for line in lines)
-    assert len(receiver.requests) == 1
 
 
 # The whole way
 
 
-def live(clock, minutes: int) -> None:
+def live(clock, rings, minutes: int) -> None:
     """Each minute a tick, and workers that do what it rings for."""
     for _ in range(minutes):
         clock.shift(timedelta(minutes=1))
@@ -147,7 +250,7 @@ def live(clock, minutes: int) -> None:
                 clock.shift(max(0, (run.run_after - timezone.now()).total_seconds()))
                 tasks.run.call_local(str(run.pk))
                 run.refresh_from_db()
-        tasks.deliver.call_local()
+        hear_all(rings)
 
 
 def test_a_server_that_stops_and_comes_back_is_told_once_each(
@@ -155,11 +258,11 @@ def test_a_server_that_stops_and_comes_back_is_told_once_each(
 ):
     with Dovecot(tmp_path, authority) as server:
         account = granted(connect(Mailbox(server), security="none"))
-        live(clock, 16)
+        live(clock, rings, 16)
         server.stop()
-        live(clock, 61)
+        live(clock, rings, 61)
         server.start()
-        live(clock, 60)
+        live(clock, rings, 60)
     told = [alert for request in receiver.requests for alert in json.loads(request.body)["alerts"]]
     assert [alert["kind"] for alert in told] == ["degraded", "dead_man", "recovered"]
     assert {alert["account_id"] for alert in told} == {str(account.pk)}
