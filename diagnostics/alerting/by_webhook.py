@@ -7,6 +7,7 @@ X-Mailhelper-Signature: t=<unix time>,v1=<hex>. A message that comes twice has t
 import hashlib
 import hmac
 import json
+import re
 import time
 from urllib.parse import urlsplit
 
@@ -31,8 +32,20 @@ def check(url: str) -> None:
         raise UsageError(gettext("This is not a URL.")) from error
     if parts.scheme not in ("http", "https") or not host:
         raise UsageError(gettext("A web hook's URL begins with https:// and a host."))
-    if parts.scheme == "http" and host not in LOOPBACK and not settings.MAILHELPER_ALLOW_PLAINTEXT:
+    asked = _asked_host(url)
+    if parts.scheme == "http" and asked not in LOOPBACK and not settings.MAILHELPER_ALLOW_PLAINTEXT:
         raise UsageError(gettext("Without TLS alerts would travel readable. Use https."))
+
+
+def _asked_host(url: str) -> str:
+    """The host that would be asked: requests reads some URLs otherwise than urlsplit. Raises UsageError."""
+    try:
+        host = urlsplit(requests.Request("POST", url).prepare().url).hostname or ""
+    except ValueError as error:  # requests' are, too
+        raise UsageError(gettext("This is not a URL.")) from error
+    if "\\" in url or not re.fullmatch(r"[0-9A-Za-z._:-]+", host):
+        raise UsageError(gettext("This is not a URL."))
+    return host
 
 
 def send(url: str, message: Message, signing_key: str) -> None:

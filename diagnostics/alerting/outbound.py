@@ -1,6 +1,7 @@
 """The edge to mail servers and web hooks: what their errors are called, and an end to waiting for them."""
 
 import logging
+import os
 import smtplib
 import socket
 import ssl
@@ -21,6 +22,9 @@ LONGEST_HINT = 6 * 60 * 60
 for _name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "apprise"):
     logging.getLogger(_name).addFilter(lambda record: False)
 warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
+
+# requests would send passwords of ~/.netrc to the addresses people give, and apprise has no setting for it.
+os.environ["NETRC"] = os.devnull
 
 _GONE = (401, 404, 410)
 _PASSING = (408, 425, 429)

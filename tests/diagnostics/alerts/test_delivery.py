@@ -394,7 +394,7 @@ def test_no_message_row_or_log_holds_what_the_account_seals_or_where_a_channel_l
     secret_path = "canary-path"
     channels.add_channel(anna.user, "webhook", "Hook", f"{receiver.url}/{secret_path}?token=canary-token")
     channels.add_channel(anna.user, "email", "Mail", "canary-address@example.net")
-    apprise_url = f"json://127.0.0.1:{receiver.url.rpartition(':')[2]}/canary-apprise"
+    apprise_url = f"gotify://127.0.0.1:{receiver.url.rpartition(':')[2]}/canary-apprise/token"
     channels.add_channel(anna.user, "apprise", "App", apprise_url)
     smtp.answer, receiver.status, receiver.headers = "451 canary-word", 503, {"X-Said": "canary-word"}
     put_down(gmx, BROKEN, "timeout")
