@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.utils import timezone
@@ -14,10 +16,21 @@ from diagnostics.alerting import delivery, preferences
 from diagnostics.models import AccountHealth, AlertChannel, ChannelKind
 
 SNOOZES = (1, 8, 24, 168)  # hours
-_KINDS = {
-    ChannelKind.EMAIL: N_("E-mail"),
-    ChannelKind.WEBHOOK: N_("Web hook"),
-    ChannelKind.APPRISE: "Apprise",
+_EXAMPLES = {
+    ChannelKind.EMAIL: ("anna@example.org", ""),
+    ChannelKind.WEBHOOK: ("https://example.org/hook", N_("gets signed JSON")),
+    ChannelKind.APPRISE: ("ntfys://ntfy.sh/topic", N_("Telegram, Matrix, ntfy and many more")),
+}
+# What was changed, with the part of the page that says so.
+_SAVED = {
+    "added": ("channels", N_("The channel was added. Send a test to see that it leads to you.")),
+    "removed": ("channels", N_("The channel was removed.")),
+    "enabled": ("channels", N_("The channel is used again.")),
+    "rules": ("rules", N_("Saved.")),
+    "quiet": ("quiet", N_("Saved.")),
+    "zone": ("quiet", N_("The time zone was saved.")),
+    "snooze": ("snooze", N_("Saved.")),
+    "language": ("language", N_("Saved.")),
 }
 
 
@@ -28,6 +41,16 @@ class ChannelRow:
     channel: AlertChannel
     kind: str
     problem: advice.Advice | None
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """A kind of channel that can be added; `hint` may be empty."""
+
+    kind: str
+    name: str
+    example: str
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +73,8 @@ def of(user: User, typed_rules: Mapping[str, str] | None = None) -> dict:
         "languages": settings.LANGUAGES,
         "accounts": _accounts(user),
         "snoozes": SNOOZES,
+        "kinds": list(_kinds()),
+        "zones": time_zones(),
     }
 
 
@@ -59,10 +84,34 @@ def _channels(user: User) -> list[ChannelRow]:
     rows = [(channel, channel.disabled_reason or errors.get(channel.pk)) for channel in shown]
     return [
         ChannelRow(
-            channel, gettext(_KINDS[channel.kind]), advice.delivery(error_type) if error_type else None
+            channel,
+            advice.channel_kind(channel.kind),
+            advice.delivery(error_type, channel.kind) if error_type else None,
         )
         for channel, error_type in rows
     ]
+
+
+def _kinds() -> Iterator[KindRow]:
+    for kind, (example, hint) in _EXAMPLES.items():
+        yield KindRow(str(kind), advice.channel_kind(kind), example, gettext(hint) if hint else "")
+
+
+def part_of(saved: str) -> str:
+    return _SAVED[saved][0]
+
+
+def confirmation(saved: str | None) -> dict | None:
+    """What the page says after a change; None for what is no word of ours."""
+    if saved not in _SAVED:
+        return None
+    part, words = _SAVED[saved]
+    return {"part": part, "words": gettext(words)}
+
+
+@cache
+def time_zones() -> list[str]:
+    return sorted(available_timezones())
 
 
 def _rules(theirs, typed: Mapping[str, str] | None) -> Iterator[RuleRow]:

@@ -1,25 +1,25 @@
 """The pages of notifications and of what a person is told."""
 
-from datetime import timedelta
 from functools import wraps
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from accounts import actions, advice
-from accounts.errors import SyncError, UsageError
+from accounts.errors import UsageError
 from diagnostics import panels
-from diagnostics.alerting import alerts, channels, messages, preferences
+from diagnostics.alerting import alerts, channels, messages, preferences, trials
 from diagnostics.models import AlertChannel
 
 PER_PAGE = 50
-SECONDS_OF_A_TEST = 15  # somebody waits
+SECONDS_OF_A_TEST = 8  # somebody waits, and a thread of the pages
 
 
 @never_cache
@@ -27,16 +27,15 @@ SECONDS_OF_A_TEST = 15  # somebody waits
 @require_GET
 def notifications(request):
     """Newest first; what is new stays marked until it is said to be read."""
-    rows = request.user.alerts.select_related("account")
-    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(alerts.told(request.user), PER_PAGE).get_page(request.GET.get("page"))
     shown = [(alert, messages.words_of(alert, request.user)) for alert in page]
     return render(request, "diagnostics/notifications.html", {"page": page, "shown": shown})
 
 
 @login_required
-@require_POST
 def read_all(request):
-    alerts.mark_all_read(request.user)
+    if request.method == "POST":
+        alerts.mark_all_read(request.user)
     return redirect("notifications")
 
 
@@ -44,7 +43,7 @@ def read_all(request):
 @login_required
 @require_GET
 def settings_page(request):
-    return _page(request)
+    return _page(request, saved=panels.confirmation(request.GET.get("saved")))
 
 
 def _page(request, *, status: int = 200, **more):
@@ -53,17 +52,21 @@ def _page(request, *, status: int = 200, **more):
     return render(request, "diagnostics/alerts.html", shown | more, status=status)
 
 
-def _changes(part: str):
-    """A view that changes something, and shows a UsageError in its part of the page with what was typed."""
+def _changes(part: str, saved: str = ""):
+    """A view that changes something, and shows a UsageError in its part of the page with what was typed.
+
+    Whoever comes without a form, as after signing in, is shown the page.
+    """
 
     def decorate(view):
         @never_cache
         @login_required
-        @require_POST
         @wraps(view)
         def guarded(request, *args, **kwargs):
+            if request.method != "POST":
+                return redirect("alerts")
             try:
-                return view(request, *args, **kwargs) or redirect("alerts")
+                return view(request, *args, **kwargs) or _done(saved)
             except UsageError as error:
                 request.user.refresh_from_db()
                 typed = request.POST.dict()
@@ -74,8 +77,12 @@ def _changes(part: str):
     return decorate
 
 
+def _done(saved: str):
+    return redirect(f"{reverse('alerts')}?saved={saved}#{panels.part_of(saved)}")
+
+
 @sensitive_post_parameters("target")
-@_changes("add")
+@_changes("add", saved="added")
 def add_channel(request):
     asked = (request.POST.get(name, "") for name in ("kind", "label", "target"))
     new = channels.add_channel(request.user, *asked)
@@ -87,28 +94,25 @@ def _own(request, channel_id) -> AlertChannel:
     return get_object_or_404(AlertChannel, pk=channel_id, user=request.user)
 
 
-@_changes("channels")
+@_changes("channels", saved="removed")
 def remove_channel(request, channel_id):
     channels.remove(_own(request, channel_id))
 
 
-@_changes("channels")
+@_changes("channels", saved="enabled")
 def enable_channel(request, channel_id):
     channels.enable(_own(request, channel_id))
 
 
 @_changes("channels")
 def test_channel(request, channel_id):
-    channel, error_type = _own(request, channel_id), ""
-    try:
-        channels.send(channel, messages.test_message(request.user), SECONDS_OF_A_TEST)
-    except SyncError as error:
-        error_type = str(error.error_type)
-    tested = {"channel": channel, "failed": bool(error_type), "words": advice.outcome_of_test(error_type)}
-    return _page(request, tested=tested)
+    channel = _own(request, channel_id)
+    error_type = trials.send(channel, SECONDS_OF_A_TEST)
+    words = advice.outcome_of_test(error_type, channel.kind)
+    return _page(request, tested={"channel": channel, "failed": bool(error_type), "words": words})
 
 
-@_changes("rules")
+@_changes("rules", saved="rules")
 def set_rules(request):
     """The whole form: a box that is not ticked is not sent."""
     changes = [_rule(request.POST, kind) for kind in preferences.DEFAULTS]
@@ -129,20 +133,25 @@ def _number(text: str) -> int:
     return int(text)
 
 
-@_changes("quiet")
+@_changes("quiet", saved="quiet")
 def set_quiet_hours(request):
     start, end = (request.POST.get(name, "").strip() for name in ("from", "until"))
     hours = [preferences.time_of_day(text) if text else None for text in (start, end)]
     preferences.set_quiet_hours(request.user, *hours)
 
 
-@_changes("snooze")
+@_changes("zone", saved="zone")
+def set_time_zone(request):
+    actions.set_time_zone(request.user, request.POST.get("zone", ""))
+
+
+@_changes("snooze", saved="snooze")
 def snooze(request, account_id):
     account = get_object_or_404(request.user.mail_accounts, pk=account_id)
-    hours = _number(request.POST.get("hours", ""))
-    preferences.snooze(account, timezone.now() + timedelta(hours=hours) if hours else None)
+    hours = preferences.hours_of(request.POST.get("hours", ""))
+    preferences.snooze(account, timezone.now() + hours if hours else None)
 
 
-@_changes("language")
+@_changes("language", saved="language")
 def set_language(request):
     actions.set_language(request.user, request.POST.get("language", ""))

@@ -28,6 +28,7 @@ urlpatterns = [
     path("alerts/channels/<uuid:channel_id>/test/", diagnostics.test_channel, name="test_channel"),
     path("alerts/rules/", diagnostics.set_rules, name="set_rules"),
     path("alerts/quiet/", diagnostics.set_quiet_hours, name="set_quiet_hours"),
+    path("alerts/time-zone/", diagnostics.set_time_zone, name="set_time_zone"),
     path("alerts/language/", diagnostics.set_language, name="set_language"),
     path("accounts/<uuid:account_id>/snooze/", diagnostics.snooze, name="snooze"),
     path("sign-in/", accounts.sign_in, name="sign_in"),

@@ -1,6 +1,6 @@
 """What a failure means and what to do next, in words for people: the only place with such sentences."""
 
-from accounts.advice.alerts import AlertWords, alert, delivery, outcome_of_test, rule
+from accounts.advice.alerts import AlertWords, alert, channel_kind, delivery, outcome_of_test, rule
 from accounts.advice.errors import advise, next_try, no_scheduler, no_worker, other_worker_key
 from accounts.advice.findings import finding, unexplained
 from accounts.advice.health import health, status_word
@@ -24,6 +24,7 @@ __all__ = [
     "advise",
     "alert",
     "change",
+    "channel_kind",
     "delivery",
     "fact_label",
     "fact_value",

@@ -136,6 +136,14 @@ _DELIVERIES = {
         N_("Bring the key's file back, or remove the channel and add it again."),
     ),
 }
+# apprise says no more than that it failed.
+_BY_APPRISE = {
+    ErrorType.TEMPORARILY_UNAVAILABLE: (
+        N_("The service did not accept it, or cannot now."),
+        N_("Check the channel's URL and the service's settings; another try in a few minutes may help."),
+    ),
+}
+_CHANNEL_KINDS = {"email": N_("E-mail"), "webhook": N_("Web hook"), "apprise": "Apprise"}
 
 
 def alert(kind: str, reason: str, facts: dict, account: str = "") -> AlertWords:
@@ -168,7 +176,7 @@ class _Named(dict):
 
 def _cause_of_alert(kind: str, reason: str, facts: dict) -> Advice:
     if kind == "channel_disabled":
-        return delivery(reason)
+        return delivery(reason, facts.get("through", ""))
     if kind not in _WITH_CAUSE:
         return Advice("", "")
     last_error = facts.get("last_error", "")
@@ -184,9 +192,14 @@ def _cause_of_failure(error_type: str, facts: dict) -> Advice:
     return health(error_type)
 
 
-def delivery(error_type: str) -> Advice:
+def delivery(error_type: str, channel_kind: str = "") -> Advice:
     """Why a message did not arrive."""
-    return told(*_DELIVERIES.get(error_type, (N_("The message could not be delivered."), "")))
+    texts = _DELIVERIES | _BY_APPRISE if channel_kind == "apprise" else _DELIVERIES
+    return told(*texts.get(error_type, (N_("The message could not be delivered."), "")))
+
+
+def channel_kind(kind: str) -> str:
+    return gettext(_CHANNEL_KINDS[kind])
 
 
 _RULES = {
@@ -207,8 +220,8 @@ def rule(kind: str) -> str:
     return gettext(_RULES[kind])
 
 
-def outcome_of_test(error_type: str) -> Advice:
+def outcome_of_test(error_type: str, channel_kind: str = "") -> Advice:
     """How the test of a channel went."""
     if error_type:
-        return delivery(error_type)
-    return told(N_("The test was taken."), N_("It should arrive within a few minutes."))
+        return delivery(error_type, channel_kind)
+    return told(N_("The test was handed over."), N_("It should arrive within a few minutes."))

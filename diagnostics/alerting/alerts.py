@@ -67,6 +67,11 @@ def decide_for_operators(kind: str, key: str, **options) -> list[Alert]:
     return [alert for alert in decided if alert]
 
 
+def told(user: User):
+    """What the person was told, newest first: no tests."""
+    return user.alerts.exclude(kind=AlertKind.TEST).select_related("account")
+
+
 def unread_count(user: User) -> int:
     return user.alerts.filter(read_at=None).count()
 

@@ -173,7 +173,7 @@ def _count_failure(channel: AlertChannel, error: SyncError, at: datetime) -> Non
         AlertKind.CHANNEL_DISABLED,
         f"channel:{channel.pk}:{at.isoformat()}",
         reason=error.error_type,
-        facts={"channel": channel.label},
+        facts={"channel": channel.label, "through": channel.kind},
         at=at,
     )
 

@@ -143,6 +143,13 @@ def time_of_day(text: str) -> time:
         raise UsageError(told.format(text=text)) from error
 
 
+def hours_of(text: str) -> timedelta:
+    """How long a snooze lasts; zero ends it. Raises UsageError."""
+    if not (text.strip().isascii() and text.strip().isdigit() and len(text) < 6):
+        raise UsageError(gettext("A snooze lasts a whole number of hours, such as 8; 0 ends it."))
+    return timedelta(hours=int(text))
+
+
 def snooze(account: MailAccount, until: datetime | None) -> None:
     """Messages about this account wait until then; None lets them go. Raises UsageError."""
     now = timezone.now()

@@ -1,18 +1,15 @@
 import json
-from datetime import timedelta
 from functools import partial
 
 from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts import actions, advice
-from accounts.errors import SyncError, UsageError
+from accounts.errors import UsageError
 from accounts.management.doors import Door, account_named, ask_secret, person
-from diagnostics.alerting import alerts, channels, messages, preferences
-from diagnostics.models import AccountHealth
+from diagnostics.alerting import alerts, channels, preferences, state, trials
 
 CHANNEL_URL = "MAILHELPER_CHANNEL_URL"
-SHOWN = 10
 
 
 class Command(Door):
@@ -48,68 +45,83 @@ class Command(Door):
     def handle(self, email, **options):
         user = person(email)
         self._quiet_output = options["json"]
-        for step in (self._set, self._change_channels):
-            step(user, **options)
-        results = self._test(user, options["test"])
-        shown = _state(user)
+        self._set(user, **options)
+        new = self._change_channels(user, **options)
+        results = self._test(user, options["test"], new)
+        shown = state.state(user)
         if options["json"]:
-            self.say(json.dumps(shown | {"tests": results}))
+            self.say(json.dumps(shown | {"tests": results} | _added(new)))
         elif options["test"] is None:
             self._show(shown)
         if any(results.values()):
             raise CommandError("A test did not arrive.")
 
     def _set(self, user, rule, quiet, snooze, language, read, **_):
-        changes = [partial(preferences.set_rule, user, *_rule(text)) for text in rule]
-        changes += [partial(preferences.snooze, *_snooze(user, text)) for text in snooze]
+        changes = [partial(_set_rule, user, *_rule(text)) for text in rule]
+        changes += [partial(_set_snooze, *_snooze(user, text)) for text in snooze]
         if quiet is not None:
-            changes.append(partial(preferences.set_quiet_hours, user, *preferences.quiet_hours_of(quiet)))
-        for change in changes:
-            change()
+            changes.append(partial(_set_quiet_hours, user, *preferences.quiet_hours_of(quiet)))
         if language:
-            actions.set_language(user, language)
+            changes.append(partial(_set_language, user, language))
         if read:
-            alerts.mark_all_read(user)
+            changes.append(partial(_mark_all_read, user))
+        for change in changes:
+            self._say_done(change())
 
     def _change_channels(self, user, add_email, add_webhook, add_apprise, label, remove, enable, **_):
+        """The channel that was added, if any."""
         if remove:
             channels.remove(channels.channel_named(user, remove))
+            self._say_done(f"Removed: {remove}.")
         if enable:
             channels.enable(channels.channel_named(user, enable))
+            self._say_done(f"Used again: {enable}.")
         kind = "email" if add_email else "webhook" if add_webhook else "apprise" if add_apprise else None
-        if not kind:
-            if label:
-                raise UsageError("--label names the channel that is added: give --add-email or another.")
-            return
-        target = add_email or ask_secret(CHANNEL_URL, "URL")
-        new = channels.add_channel(user, kind, label or kind, target)
-        if new.signing_key:
-            # Beside the JSON, which may end in a file.
-            self.stderr.write(f"Signing key of {new.channel.label}, shown only now: {new.signing_key}")
+        if kind:
+            return self._add(user, kind, label or kind, add_email)
+        if label:
+            raise UsageError("--label names the channel that is added: give --add-email or another.")
 
-    def _test(self, user, label) -> dict[str, str]:
-        """What went wrong, by channel; empty where the test arrived."""
+    def _add(self, user, kind, label, address):
+        new = channels.add_channel(user, kind, label, address or ask_secret(CHANNEL_URL, "URL"))
+        self._say_done(f"Added: {new.channel.label} ({advice.channel_kind(kind)}).")
+        if new.signing_key:
+            self._say_done(f"Signing key of {new.channel.label}, shown only now: {new.signing_key}")
+        return new
+
+    def _say_done(self, line):
+        if not self._quiet_output:
+            self.say(line)
+
+    def _test(self, user, label, new) -> dict[str, str]:
+        """What went wrong, by channel; empty where the test arrived. Without a label the new one, or all."""
         if label is None:
             return {}
-        tested = [channels.channel_named(user, label)] if label else list(user.channels.all())
+        if label or not new:
+            tested = [channels.channel_named(user, label)] if label else list(user.channels.all())
+        else:
+            tested = [new.channel]
         if not tested:
             raise UsageError(f"{user.email} has no channel yet: add one with --add-email, for example.")
-        results = {channel.label: _error_of_test(channel) for channel in tested}
-        for name, error_type in results.items():
-            self._say_how_it_went(name, error_type)
+        if len(tested) > trials.MOST:
+            raise UsageError(f"At most {trials.MOST} tests an hour: name a channel, --test LABEL.")
+        trials.check_left(user, len(tested))
+        results = {}
+        for channel in tested:
+            results[channel.label] = trials.send(channel)
+            self._say_how_it_went(channel, results[channel.label])
         return results
 
-    def _say_how_it_went(self, name, error_type):
-        if self._quiet_output:
-            return
-        if error_type:
-            words = advice.delivery(error_type)
-            self.stderr.write(self.style.ERROR(f"{name}: {words.sentence} {words.next_step}"))
+    def _say_how_it_went(self, channel, error_type):
+        words = advice.outcome_of_test(error_type, channel.kind)
+        line = f"{channel.label}: {words.sentence} {words.next_step}"
+        if error_type and not self._quiet_output:
+            self.stderr.write(self.style.ERROR(line))
         else:
-            self.say(f"{name}: the test was taken.")
+            self._say_done(line)
 
     def _show(self, shown):
-        for line in _lines(shown):
+        for line in state.lines(shown):
             self.stdout.write(line)
 
 
@@ -124,89 +136,40 @@ def _rule(text: str) -> tuple[str, bool | None, int | None]:
 
 def _snooze(user, text: str):
     name, _, hours = text.rpartition("=")
-    if hours == "off":
-        return account_named(user, name), None
-    if not (hours.isascii() and hours.isdigit() and len(hours) < 6):
-        raise UsageError(f"{text!r} is no snooze, such as GMX=8 or GMX=off.")
-    return account_named(user, name), timezone.now() + timedelta(hours=int(hours))
+    until = None if hours == "off" else timezone.now() + preferences.hours_of(hours)
+    return account_named(user, name), until
 
 
-def _error_of_test(channel) -> str:
-    try:
-        channels.send(channel, messages.test_message(channel.user))
-    except SyncError as error:
-        return str(error.error_type)
-    return ""
+def _set_rule(user, kind, on, threshold) -> str:
+    preferences.set_rule(user, kind, on, threshold)
+    rule = preferences.rule_of(preferences.of(user), kind)
+    return f"Set: {state.rule_line(kind, state.rule_state(rule))}."
 
 
-def _state(user) -> dict:
-    theirs = preferences.of(user)
-    rules = {kind: preferences.rule_of(theirs, kind) for kind in preferences.DEFAULTS}
-    snoozed = AccountHealth.objects.filter(account__user=user, snoozed_until__gt=timezone.now())
-    return {
-        "user": user.email,
-        "language": user.language,
-        "rules": {str(kind): _rule_state(rule) for kind, rule in rules.items()},
-        "quiet_hours": _quiet_hours(theirs),
-        "snoozed": {row.account.label: row.snoozed_until.isoformat() for row in snoozed},
-        "channels": [_channel_state(channel) for channel in user.channels.all()],
-        "unread": alerts.unread_count(user),
-        "alerts": [_alert_state(alert, user) for alert in _newest(user)],
-    }
+def _set_snooze(account, until) -> str:
+    preferences.snooze(account, until)
+    if until is None:
+        return f"Not silenced any more: {account.label}."
+    return f"Silenced until {until:%Y-%m-%d %H:%M} UTC: {account.label}."
 
 
-def _newest(user):
-    return user.alerts.select_related("account")[:SHOWN]
+def _set_quiet_hours(user, start, end) -> str:
+    preferences.set_quiet_hours(user, start, end)
+    return f"Quiet hours: {state.quiet_hours(preferences.of(user)) or 'none'}."
 
 
-def _rule_state(rule) -> dict:
-    return {"on": rule.on} | ({rule.unit: rule.threshold} if rule.unit else {})
+def _set_language(user, code) -> str:
+    actions.set_language(user, code)
+    return f"Language: {code}."
 
 
-def _quiet_hours(theirs) -> str | None:
-    if theirs.quiet_from is None:
-        return None
-    return f"{theirs.quiet_from:%H:%M}-{theirs.quiet_until:%H:%M}"
+def _mark_all_read(user) -> str:
+    return f"Marked as read: {alerts.mark_all_read(user)}."
 
 
-def _channel_state(channel) -> dict:
-    return {
-        "label": channel.label,
-        "kind": channel.kind,
-        "disabled_at": channel.disabled_at.isoformat() if channel.disabled_at else None,
-        "disabled_reason": channel.disabled_reason,
-        "failures": channel.failures,
-    }
-
-
-def _alert_state(alert, user) -> dict:
-    words = messages.words_of(alert, user)
-    return {
-        "id": str(alert.pk),
-        "at": alert.decided_at.isoformat(),
-        "kind": alert.kind,
-        "account": alert.account.label if alert.account else None,
-        "headline": words.headline,
-        "sentence": words.sentence,
-        "next_step": words.next_step,
-        "read": alert.read_at is not None,
-    }
-
-
-def _lines(shown: dict):
-    for kind, rule in shown["rules"].items():
-        number = next((f", from {value} {unit}" for unit, value in rule.items() if unit != "on"), "")
-        yield f"rule {kind}: {'on' if rule['on'] else 'off'}{number if rule['on'] else ''}"
-    yield f"quiet hours: {shown['quiet_hours'] or 'none'}; language: {shown['language']}"
-    for name, until in shown["snoozed"].items():
-        yield f"snoozed: {name} until {until[:16].replace('T', ' ')} UTC"
-    for channel in shown["channels"]:
-        state = f"disabled ({channel['disabled_reason']})" if channel["disabled_at"] else "in use"
-        yield f"channel {channel['label']} ({channel['kind']}): {state}"
-    if shown["channels"]:
-        yield "The machine that runs mailhelper can use what these channels hold."
-    else:
-        yield "No channel yet, so alerts are only seen in the app. Add one: --add-email ADDRESS"
-    for alert in shown["alerts"]:
-        mark = " " if alert["read"] else "*"
-        yield f"{mark} {alert['at'][:16].replace('T', ' ')} UTC  {alert['headline']}"
+def _added(new) -> dict:
+    """The signing key belongs to what a program reads, who has no other chance to see it."""
+    if not new:
+        return {}
+    key = {"signing_key": new.signing_key} if new.signing_key else {}
+    return {"added": {"label": new.channel.label, "kind": new.channel.kind} | key}

@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from diagnostics import views
 from diagnostics.alerting import alerts, channels, preferences
 from diagnostics.models import AccountHealth, AlertChannel
 from tests.diagnostics.alerts.conftest import made_account
@@ -42,6 +43,12 @@ def test_the_bell_counts_what_is_unread_until_it_is_marked_as_read(page, anna):
     assert 'class="unread"' not in page.get(reverse("notifications")).text
 
 
+def test_a_notification_leads_to_its_account(page, anna, gmx):
+    told(anna, 1, account=gmx), told(anna, 2)
+    shown = page.get(reverse("notifications")).text
+    assert shown.count(f'<a href="{reverse("account", args=[gmx.pk])}">GMX</a>') == 1
+
+
 def test_fifty_notifications_to_a_page(page, anna):
     for number in range(51):
         told(anna, number)
@@ -70,6 +77,7 @@ def test_without_notifications_the_page_says_so(page):
 
 
 DOORS = ["notifications", "alerts", "read_all", "add_channel", "set_rules", "set_quiet_hours", "set_language"]
+DOORS += ["set_time_zone"]
 
 
 @pytest.mark.parametrize("name", DOORS)
@@ -82,8 +90,22 @@ def test_who_is_not_signed_in_is_sent_to_sign_in(client, db, name):
 def test_what_changes_something_is_not_a_get_and_needs_its_token(anna, name):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(anna.user, backend="django.contrib.auth.backends.ModelBackend")
-    assert strict.get(reverse(name)).status_code == 405
     assert strict.post(reverse(name)).status_code == 403
+
+
+@pytest.mark.parametrize("name", DOORS[2:])
+def test_who_comes_to_it_without_a_form_is_shown_the_page_and_changes_nothing(page, anna, name):
+    told(anna, 1)
+    shown = page.get(reverse(name))
+    assert shown["Location"] == reverse("notifications" if name == "read_all" else "alerts")
+    assert alerts.unread_count(anna.user) == 1
+
+
+def test_without_a_form_no_channel_and_no_account_changes(page, anna, gmx, email, smtp):
+    for name, subject in [("remove_channel", email), ("test_channel", email), ("snooze", gmx)]:
+        assert page.get(reverse(name, args=[subject.pk]))["Location"] == reverse("alerts")
+    assert anna.user.channels.count() == 1
+    assert smtp.letters == []
 
 
 @pytest.mark.parametrize("door", ["remove_channel", "enable_channel", "test_channel"])
@@ -104,7 +126,7 @@ def test_a_channel_is_added_tested_and_removed(page, anna, smtp):
     page.post(reverse("add_channel"), {"kind": "email", "label": "Mail", "target": "anna@example.org"})
     channel = AlertChannel.objects.get()
     assert "Mail" in page.get(reverse("alerts")).text
-    assert "The test was taken." in page.post(reverse("test_channel", args=[channel.pk])).text
+    assert "The test was handed over." in page.post(reverse("test_channel", args=[channel.pk])).text
     assert len(smtp.letters) == 1
     page.post(reverse("remove_channel", args=[channel.pk]))
     assert "None yet." in page.get(reverse("alerts")).text
@@ -133,6 +155,37 @@ def test_a_test_that_fails_says_why_in_our_words(page, anna, email, smtp):
     shown = page.post(reverse("test_channel", args=[email.pk])).text
     assert "The receiver does not take this message." in shown
     assert "canary" not in shown
+
+
+def test_somebody_waits_for_a_test_so_it_ends_soon(page, anna, webhook, receiver, monkeypatch):
+    assert views.SECONDS_OF_A_TEST <= 8
+    monkeypatch.setattr(views, "SECONDS_OF_A_TEST", 0.3)
+    receiver.hangs = True
+    shown = page.post(reverse("test_channel", args=[webhook.pk])).text
+    assert "The receiver took too long to answer." in shown
+
+
+def test_what_apprise_could_not_send_says_that_it_may_be_refused(page, anna, receiver):
+    url = f"gotify://{receiver.url.removeprefix('http://')}/token"
+    channel = channels.add_channel(anna.user, "apprise", "App", url).channel
+    receiver.status = 404
+    shown = page.post(reverse("test_channel", args=[channel.pk])).text
+    assert "The service did not accept it, or cannot now." in shown
+    AlertChannel.objects.update(disabled_at=channel.created_at, disabled_reason="temporarily_unavailable")
+    assert "The service did not accept it, or cannot now." in page.get(reverse("alerts")).text
+
+
+def test_a_sixth_test_within_the_hour_is_not_sent_and_says_when(page, anna, email, smtp, clock):
+    tests = [page.post(reverse("test_channel", args=[email.pk])) for _ in range(6)]
+    assert [answer.status_code for answer in tests] == [200] * 5 + [422]
+    assert "can be sent from March 1, 2026, 1 p.m. (UTC) on" in tests[-1].text
+    assert len(smtp.letters) == 5
+
+
+def test_tests_are_no_notifications(page, anna, email):
+    page.post(reverse("test_channel", args=[email.pk]))
+    assert "Nothing to tell" in page.get(reverse("notifications")).text
+    assert 'class="count"' not in page.get(reverse("overview")).text
 
 
 def test_a_disabled_channel_says_why_and_is_switched_on_again(page, anna, email):
@@ -183,6 +236,58 @@ def test_half_of_quiet_hours_is_refused_beside_what_was_typed(page, anna):
     response = page.post(reverse("set_quiet_hours"), {"from": "22:00", "until": ""})
     assert response.status_code == 422
     assert 'value="22:00"' in response.text
+
+
+def test_the_time_zone_is_set_beside_the_quiet_hours_and_no_other_than_there_is(page, anna):
+    assert "<option selected>UTC</option>" in page.get(reverse("alerts")).text
+    page.post(reverse("set_time_zone"), {"zone": "Europe/Berlin"})
+    assert "<option selected>Europe/Berlin</option>" in page.get(reverse("alerts")).text
+    refused = page.post(reverse("set_time_zone"), {"zone": "Europe/Atlantis"})
+    assert refused.status_code == 422 and "is not a time zone" in refused.text
+    anna.user.refresh_from_db()
+    assert anna.user.time_zone == "Europe/Berlin"
+
+
+CHANGES = {
+    "set_rules": ("rules", "Saved."),
+    "set_quiet_hours": ("quiet", "Saved."),
+    "set_time_zone": ("quiet", "The time zone was saved."),
+    "set_language": ("language", "Saved."),
+    "snooze": ("snooze", "Saved."),
+    "add_channel": ("channels", "The channel was added."),
+    "enable_channel": ("channels", "The channel is used again."),
+    "remove_channel": ("channels", "The channel was removed."),
+}
+
+
+@pytest.mark.parametrize("door", CHANGES)
+def test_a_change_is_confirmed_in_its_part_of_the_page(page, anna, gmx, email, door):
+    subjects = {"snooze": [gmx.pk], "enable_channel": [email.pk], "remove_channel": [email.pk]}
+    form = all_on(zone="Europe/Berlin", language="en", hours="8")
+    form |= {"from": "22:00", "until": "07:00", "kind": "email", "label": "Other", "target": "a@example.org"}
+    answer = page.post(reverse(door, args=subjects.get(door)), form, follow=True)
+    part, words = CHANGES[door]
+    assert answer.redirect_chain[0][0].endswith(f"#{part}")
+    shown = answer.text[answer.text.index(f'<h2 id="{part}"') :].partition("</section>")[0]
+    assert f'<p class="good" role="status">{words}' in shown
+    assert answer.text.count('class="good"') == 1
+
+
+def test_a_page_confirms_nothing_that_is_no_word_of_ours(page):
+    assert 'class="good"' not in page.get(reverse("alerts"), {"saved": "canary"}).text
+
+
+@pytest.mark.parametrize("hours", ["soon", "", "-1", "99999", "999999999"])
+def test_a_snooze_that_makes_no_sense_says_what_a_snooze_is(page, gmx, hours):
+    answer = page.post(reverse("snooze", args=[gmx.pk]), {"hours": hours})
+    assert answer.status_code == 422
+    assert "A snooze " in answer.text and "threshold" not in answer.text
+
+
+def test_each_kind_of_channel_has_an_example(page):
+    shown = page.get(reverse("alerts")).text
+    for example in ("anna@example.org", "https://example.org/hook", "ntfys://ntfy.sh/topic"):
+        assert f"<code>{example}</code>" in shown
 
 
 def test_the_language_is_set_and_no_other_than_there_is(page, anna):
