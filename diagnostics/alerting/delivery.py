@@ -72,12 +72,9 @@ def _claim(channel_id: uuid.UUID, now: datetime) -> Claim | None:
 
 
 def _next_group(channel: AlertChannel, now: datetime) -> list[AlertDelivery]:
-    """A message that was begun goes again as it was; else all that waits becomes one, if it is no flood."""
-    due = (
-        turns.due(channel.deliveries, now)
-        .select_related("alert__account")
-        .order_by("alert__decided_at", "pk")
-    )
+    """A message that was begun goes again as it was; else all that waits becomes one. A flood is put off."""
+    due = turns.due(channel.deliveries, now).order_by("alert__decided_at", "pk")
+    due = due.select_related("alert__account")
     if begun := due.exclude(message=None).first():
         return list(_of_message(AlertDelivery.objects, begun.message).select_related("alert__account"))
     if free_at := flood_end(_sent_lately(channel, now)):

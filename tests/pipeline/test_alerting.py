@@ -2,11 +2,13 @@
 
 import json
 import logging
+import threading
 import uuid
 from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from diagnostics.alerting import alerts, channels, preferences
@@ -146,6 +148,29 @@ def test_one_thread_per_person_at_a_time():
         assert (first, second) == (True, False)
         with seats.taken(person, 9) as third, seats.taken(uuid.uuid4(), 9) as other:
             assert (third, other) == (False, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_receiver_that_hangs_holds_up_nobody_else(anna, bert, receiver, rings, worker):
+    def send(channel_id):
+        try:
+            tasks.deliver_channel.call_local(channel_id)
+        finally:
+            connections.close_all()
+
+    worker(6)
+    with HttpReceiver() as slow:
+        slow.hangs = True
+        [annas], [berts] = hooks(anna, slow, 1), hooks(bert, receiver, 1)
+        sending = threading.Thread(target=send, args=[annas])
+        sending.start()
+        assert slow.arrived.wait(20)
+        tasks.deliver_channel.call_local(berts)
+        assert len(receiver.requests) == 1
+        assert sending.is_alive()
+        slow.release.set()
+        sending.join(20)
+    assert AlertDelivery.objects.filter(status="sent").count() == 2
 
 
 def test_who_finds_no_thread_sends_nothing_and_leaves_the_message_to_others(anna, receiver, rings):

@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 from django.db import connection, connections
 
-from diagnostics.alerting import alerts, channels, delivery, rules
+from accounts.errors import UsageError
+from diagnostics.alerting import alerts, channels, delivery, rules, trials
 from diagnostics.models import Alert, AlertDelivery
 from tests.diagnostics.alerts.conftest import BROKEN, made_account, put_down
 from tests.installation import BASE
@@ -51,6 +52,23 @@ def test_workers_that_deliver_at_once_send_each_alert_once(anna, webhook, email,
     assert sum(at_once(delivery.deliver_due)) == 2
     assert len(receiver.requests) == len(smtp.letters) == 1
     assert set(AlertDelivery.objects.values_list("status", "attempts")) == {("sent", 1)}
+
+
+def test_of_tests_that_begin_at_once_one_goes(anna, webhook, receiver):
+    receiver.on_request = lambda _: gone_on.wait(20)
+    gone_on, refused = threading.Event(), []
+
+    def one_test():
+        try:
+            trials.send(webhook)
+        except UsageError as error:
+            refused.append(str(error))
+        if len(refused) == 3:
+            gone_on.set()
+
+    at_once(one_test)
+    assert len(receiver.requests) == 1
+    assert all("on its way" in words for words in refused) and len(refused) == 3
 
 
 def test_an_alert_decided_while_others_are_sent_is_sent_too(anna, webhook, receiver):
