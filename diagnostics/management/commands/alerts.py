@@ -6,10 +6,8 @@ from django.utils import timezone
 
 from accounts import actions, advice
 from accounts.errors import UsageError
-from accounts.management.doors import Door, account_named, ask_secret, person
+from accounts.management.doors import CHANNEL_URL, Door, account_named, ask_secret, person
 from diagnostics.alerting import alerts, channels, preferences, state, trials
-
-CHANNEL_URL = "MAILHELPER_CHANNEL_URL"
 
 
 class Command(Door):
