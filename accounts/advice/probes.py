@@ -23,7 +23,7 @@ _BY_PROBE = {
     ("tcp", ErrorType.CONNECTION_REFUSED): (
         N_("The server is there, but nothing answers at this port."),
         N_(
-            "If it worked before, the server is down, and mailhelper tries again by itself. Else check the "
+            "If it worked before, the server is down: wait until it is back. Else check the "
             "port (993 for TLS, 143 for STARTTLS) and whether a firewall closes it."
         ),
     ),

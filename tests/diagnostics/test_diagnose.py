@@ -58,7 +58,7 @@ def test_nothing_listens_at_the_port(mailbox, connect, examined):
     assert told(examined(connect(mailbox, port=free_port()))) == (
         "tcp",
         "The server is there, but nothing answers at this port.",
-        "If it worked before, the server is down, and mailhelper tries again by itself. Else check the "
+        "If it worked before, the server is down: wait until it is back. Else check the "
         "port (993 for TLS, 143 for STARTTLS) and whether a firewall closes it.",
     )
 
