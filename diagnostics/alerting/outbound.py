@@ -131,7 +131,7 @@ def within(seconds: float, send: Callable[[], None]) -> None:
     def run() -> None:
         try:
             send()
-        except BaseException as error:
+        except BaseException as error:  # raised again below, in the thread that waits
             ends.append(error)
         else:
             ends.append(None)

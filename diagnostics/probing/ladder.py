@@ -129,7 +129,7 @@ def _tried(probe: Probe, climb: Climb) -> tuple[Told, str, str]:
         return Told(Verdict.FAILED, facts), error.error_type.value, _words(probe, error)
     except (MailhelperError, DatabaseError):
         raise  # somebody wants us to stop, or it is no matter of the server
-    except Exception as error:
+    except Exception as error:  # a bug of ours is this probe's failure, and no other's
         last = traceback.extract_tb(error.__traceback__)[-1]
         facts = {"exception": type(error).__name__, "where": f"{Path(last.filename).name}:{last.lineno}"}
         logger.error("probe %s: %s", probe.name, facts)
