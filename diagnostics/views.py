@@ -2,7 +2,6 @@
 
 from functools import wraps
 
-from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_GET
 
 from accounts import actions, advice
 from accounts.errors import UsageError
+from accounts.pages import signed_in
 from diagnostics import panels
 from diagnostics.alerting import alerts, channels, messages, preferences, trials
 from diagnostics.models import AlertChannel
@@ -23,7 +23,7 @@ SECONDS_OF_A_TEST = 8  # somebody waits, and a thread of the pages
 
 
 @never_cache
-@login_required
+@signed_in
 @require_GET
 def notifications(request):
     """Newest first; what is new stays marked until it is said to be read."""
@@ -32,7 +32,7 @@ def notifications(request):
     return render(request, "diagnostics/notifications.html", {"page": page, "shown": shown})
 
 
-@login_required
+@signed_in
 def read_all(request):
     if request.method == "POST":
         alerts.mark_all_read(request.user)
@@ -40,7 +40,7 @@ def read_all(request):
 
 
 @never_cache
-@login_required
+@signed_in
 @require_GET
 def settings_page(request):
     return _page(request, saved=panels.confirmation(request.GET.get("saved")))
@@ -60,7 +60,7 @@ def _changes(part: str, saved: str = ""):
 
     def decorate(view):
         @never_cache
-        @login_required
+        @signed_in
         @wraps(view)
         def guarded(request, *args, **kwargs):
             if request.method != "POST":

@@ -1,6 +1,5 @@
 """The pages of accounts: all of them with their figures, and one with its health and its diagnosis."""
 
-from functools import wraps
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -11,22 +10,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts import actions, grants, unlocked
 from accounts.models import GrantPurpose, MailAccount
+from accounts.pages import signed_in, unlock_first
 from pipeline.account_page import diagnosis_of, page_of, support_text
 from pipeline.broker import PipelineBroker
 from pipeline.cards import overview_of
 from pipeline.models import JOB_OPEN
-
-
-def signed_in(view):
-    """Sends others to sign in: the whole page, also when only the panel asked."""
-
-    @wraps(view)
-    def guarded(request, *args, **kwargs):
-        if request.user.is_authenticated:
-            return view(request, *args, **kwargs)
-        return _go(request, f"{reverse('sign_in')}?next={reverse('overview')}")
-
-    return guarded
 
 
 @never_cache
@@ -69,7 +57,7 @@ def _fetch(request, account: MailAccount | None):
     accounts = [account] if account else list(request.user.mail_accounts.filter(enabled=True))
     user_key = unlocked.user_key(request)
     if user_key is None and not _all_in_background(accounts):
-        return _go(request, f"{reverse('unlock')}?next={reverse('overview')}")
+        return unlock_first(request, reverse("overview"))
     keys = actions.account_keys(accounts, user_key) if user_key else None
     PipelineBroker().enqueue_fetch_job(
         request.user, account, max_mails=None, keys=keys, first_import_whole=True
@@ -101,7 +89,7 @@ def diagnose(request, account_id):
     own = _own(request, account_id)
     user_key = unlocked.user_key(request)
     if user_key is None and not _all_in_background([own]):
-        return _unlock_first(request, own)
+        return unlock_first(request, reverse("account", args=[own.pk]))
     keys = actions.account_keys([own], user_key) if user_key else None
     PipelineBroker().enqueue_diagnostics_job(request.user, own, keys)
     return _diagnosis(request, own) if request.htmx else redirect("account", own.pk)
@@ -124,7 +112,7 @@ def report_text(request, account_id, report_id):
 def allow_background(request, account_id):
     own = _own(request, account_id)
     if (user_key := unlocked.user_key(request)) is None:
-        return _unlock_first(request, own)
+        return unlock_first(request, reverse("account", args=[own.pk]))
     grants.grant(own, actions.account_key(own, user_key), GrantPurpose.BACKGROUND)
     return redirect("account", own.pk)
 
@@ -154,10 +142,6 @@ def _report_id(request) -> UUID | None:
         return None
 
 
-def _unlock_first(request, own: MailAccount):
-    return _go(request, f"{reverse('unlock')}?next={reverse('account', args=[own.pk])}")
-
-
 def _panel_or_overview(request):
     if not request.htmx:
         return redirect("overview")
@@ -167,7 +151,3 @@ def _panel_or_overview(request):
 def _all_in_background(accounts: list[MailAccount]) -> bool:
     granted = grants.valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account__in=accounts)
     return granted.count() == len(accounts)
-
-
-def _go(request, url: str):
-    return HttpResponse(headers={"HX-Redirect": url}) if request.htmx else redirect(url)
