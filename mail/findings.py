@@ -1,5 +1,6 @@
 """Surprises of a mailbox, each a row that a person is shown until it is over."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db.models import Q
@@ -32,10 +33,10 @@ def end(folder: Folder, *kinds: FindingKind) -> None:
     folder.findings.filter(kind__in=kinds, ended_at=None).update(ended_at=timezone.now())
 
 
-def doubts(account: MailAccount):
+def doubts(accounts: Iterable[MailAccount]):
     """What waits for a second look."""
     kinds = (FindingKind.FOLDER_MISSING, FindingKind.FOLDER_EMPTIED)
-    return account.findings.filter(kind__in=kinds, ended_at=None).order_by("found_at")
+    return Finding.objects.filter(account__in=accounts, kind__in=kinds, ended_at=None).order_by("found_at")
 
 
 def told(account: MailAccount):

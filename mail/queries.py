@@ -1,13 +1,14 @@
 """Read-only selections of the ledger and the sealed store."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import zstandard
-from django.db.models import Count, Exists, F, OuterRef, Q, Sum
+from django.db.models import Count, Exists, F, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from accounts import vault
 from accounts.models import MailAccount
@@ -74,15 +75,18 @@ def current_folders(account: MailAccount):
 
 
 def folder_figures(account: MailAccount) -> list[FolderFigures]:
-    counts = {
-        f"{state}_entries": Count(
-            "entries", filter=Q(entries__state=state, entries__uidvalidity=F("uidvalidity"))
-        )
-        for state in EntryState.values
-    }
     reasons = _excluded_by(account)
-    folders = current_folders(account).annotate(**counts)
-    return [_figures(folder, reasons.get(folder.pk, {})) for folder in folders]
+    return [_figures(folder, reasons.get(folder.pk, {})) for folder in _counted(current_folders(account))]
+
+
+def _counted(folders):
+    """Each with its ledger's rows by state, counted from the index alone."""
+    rows = LedgerEntry.objects.filter(folder=OuterRef("pk"), uidvalidity=OuterRef("uidvalidity")).order_by()
+    return folders.annotate(**{f"{state}_entries": _count(rows.filter(state=state)) for state in EntryState})
+
+
+def _count(rows):
+    return Coalesce(Subquery(rows.values("folder").annotate(count=Count("pk")).values("count")), 0)
 
 
 def _excluded_by(account: MailAccount) -> dict[UUID, dict[str, int]]:
@@ -114,7 +118,18 @@ def _figures(folder: Folder, excluded_by: dict[str, int]) -> FolderFigures:
 
 
 def account_figures(account: MailAccount) -> AccountFigures:
-    folders = folder_figures(account)
+    return figures_of([account])[account.pk]
+
+
+def figures_of(accounts: Iterable[MailAccount]) -> dict[UUID, AccountFigures]:
+    """In one query, whatever the number of accounts."""
+    by_account: dict[UUID, list[FolderFigures]] = {account.pk: [] for account in accounts}
+    for folder in _counted(Folder.objects.filter(account__in=by_account, gone_at=None)):
+        by_account[folder.account_id].append(_figures(folder, {}))
+    return {account_id: _sum(folders) for account_id, folders in by_account.items()}
+
+
+def _sum(folders: list[FolderFigures]) -> AccountFigures:
     names = ("on_server", "stored", "excluded", "quarantined", "pending", "gone")
     sums = {name: sum(getattr(folder, name) for folder in folders) for name in names}
     unexplained = sum(abs(folder.unexplained) for folder in folders)  # or one folder hides another's

@@ -10,6 +10,7 @@ urlpatterns = [
     path("readyz", readiness.readyz, name="readyz"),
     path("", pipeline.overview, name="overview"),
     path("panel/", pipeline.panel, name="panel"),
+    path("pulse/", pipeline.pulse, name="pulse"),
     path("fetch/", pipeline.fetch_all, name="fetch_all"),
     path("stop/", pipeline.stop_all, name="stop_all"),
     path("accounts/<uuid:account_id>/fetch/", pipeline.fetch_account, name="fetch_account"),

@@ -1,53 +1,36 @@
 """What the overview shows of an account: its state in a word, its figures, what to do."""
 
-import shlex
 from dataclasses import dataclass
 
-from django.db.models import Q
 from django.template.defaultfilters import floatformat
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
-from accounts.advice import Advice, advise, finding, next_try, no_scheduler, no_worker, unexplained
+from accounts.advice import Advice, advise, next_try, no_worker, status_word, unexplained
 from accounts.errors import ErrorType
 from accounts.models import MailAccount
 from diagnostics.models import Status
-from mail import findings
-from mail.queries import AccountFigures, account_figures
-from pipeline import heartbeats
-from pipeline.broker import PipelineBroker
-from pipeline.console import PATIENCE, PHASE_WORDS, duration
-from pipeline.estimate import Estimate, estimate
-from pipeline.headlines import headline
-from pipeline.models import JobType, RunStatus
-from pipeline.queries import HealthReport
+from mail.queries import AccountFigures
+from pipeline.budget import Budget
+from pipeline.cures import Cure, cures_of
+from pipeline.models import RunStatus
+from pipeline.progress import Progress
+from pipeline.queries import HealthReport, RunReport
+from pipeline.trend import Day, in_words
 
 NEEDS_A_PERSON = ("broken", "failed", "skipped", "unexplained", "doubted", "degraded", "stuck")
 WORDS = {
-    "new": N_("New"),
     "syncing": N_("Syncing"),
     "stuck": N_("Waiting"),
     "retrying": N_("Retrying"),
     "pausing": N_("Paused"),
-    "ok": N_("OK"),
-    "broken": N_("Broken"),
-    "degraded": N_("Degraded"),
     "unexplained": N_("Check"),
     "doubted": N_("Check"),
     "failed": N_("Failed"),
     "skipped": N_("Skipped"),
-    "cancelled": N_("Stopped"),
 }
 WORDS_FOR_SKIPPED = {"no_key": N_("No key"), "breaker_open": N_("Resting")}
 PAUSES = ("budget", "paused")
-PHASES = {
-    "connect": N_("Connect"),
-    "folder_list": N_("Compare folders"),
-    "fetch": N_("Fetch"),
-    "parse": N_("Read"),
-    "save": N_("Seal"),
-}
 
 
 @dataclass(frozen=True)
@@ -56,143 +39,96 @@ class Card:
     health: HealthReport
     figures: AccountFigures
     findings: list[Advice]
-    estimate: Estimate
+    days: list[Day]
     stuck: bool
 
     @property
-    def run(self):
+    def run(self) -> RunReport | None:
         return self.health.last_run
 
     @property
     def state(self) -> str:
-        """What the badge shows, as a key of WORDS."""
-        if not self.account.enabled and not (self.run and self.run.active):
+        """What the badge shows: what is going on, else the account's health, and what is odd beside it."""
+        if self.run and self.run.active:
+            return "stuck" if self.stuck else "retrying" if self.run.retrying else "syncing"
+        if not self.account.enabled:
             return "pausing"
-        if self.run is None:
-            return "broken" if self.health.status == Status.BROKEN else "new"
-        if self.run.retrying:
-            return "retrying"
-        if self.run.active:
-            return "stuck" if self.stuck else "syncing"
-        if self.run.error_type in PAUSES:
-            return "pausing"
-        if self.health.status == Status.BROKEN:
-            return "broken"
-        if self.run.status != RunStatus.SUCCESS:
-            return self.run.status
+        if self.health.status in (Status.BROKEN, Status.DEGRADED):
+            return self.health.status
         if self.figures.unexplained:
             return "unexplained"
         if self.findings:
             return "doubted"
-        return "degraded" if self.health.status == Status.DEGRADED else "ok"
+        if self.health.status != Status.HEALTHY and self._ended_badly:
+            return self.run.status
+        return self.health.status
+
+    @property
+    def _ended_badly(self) -> bool:
+        """The last run, of an account that is not tried again by itself."""
+        bad = (RunStatus.FAILED, RunStatus.SKIPPED)
+        return self.run is not None and self.run.status in bad and self.run.error_type not in PAUSES
+
+    @property
+    def needs_a_person(self) -> bool:
+        return self.state in NEEDS_A_PERSON
 
     @property
     def word(self) -> str:
-        word = WORDS[self.state]
-        if self.account.enabled and self.run:
-            word = WORDS_FOR_SKIPPED.get(self.run.error_type, word)
-        return gettext(word)
+        if self.state == "skipped":
+            return gettext(WORDS_FOR_SKIPPED.get(self.run.error_type, WORDS["skipped"]))
+        return gettext(WORDS[self.state]) if self.state in WORDS else status_word(self.state)
 
     @property
     def advice(self) -> Advice | None:
-        if self.state == "stuck":
-            return no_worker()
-        if self.state in ("broken", "degraded"):
-            return Advice(self.health.sentence, self.health.next_step)
-        if self.state == "unexplained":
-            return unexplained(self.figures.unexplained)
-        if self.state == "doubted":
-            return self.findings[0]
-        if self.state == "retrying":
-            return Advice(self.run.error, next_try(self.run.seconds_to_go))
-        if not self.account.enabled:
-            return advise(ErrorType.PAUSED)
-        told = self.state in (*NEEDS_A_PERSON, "pausing")
-        return Advice(self.run.error, self.run.next_step) if told else None
+        match self.state:
+            case "stuck":
+                return no_worker()
+            case "retrying":
+                return Advice(self.run.error, next_try(self.run.seconds_to_go))
+            case "syncing":
+                return None
+            case "pausing":
+                return advise(ErrorType.PAUSED)
+            case "unexplained":
+                return unexplained(self.figures.unexplained)
+            case "doubted":
+                return self.findings[0]
+            case "failed" | "skipped":
+                return Advice(self.run.error, self.run.next_step)
+        return Advice(self.health.sentence, self.health.next_step) if self.health.sentence else None
 
     @property
-    def doing(self) -> str:
-        if self.run.status == RunStatus.PENDING:
-            return gettext("Waiting for its turn")
-        words = gettext(PHASE_WORDS[self.run.phase])
-        return words[0].upper() + words[1:]
+    def remark(self) -> Advice | None:
+        """What went wrong last, where the account is well all the same."""
+        bad = self.state == Status.HEALTHY and self._ended_badly
+        return Advice(self.run.error, self.run.next_step) if bad else None
 
     @property
-    def sizes(self) -> str:
-        done, total = (
-            floatformat(count / 1_000_000, 1) for count in (self.run.bytes_done, self.run.bytes_total or 0)
-        )
-        return gettext("{done} of {total} MB").format(done=done, total=total)
+    def cures(self) -> list[Cure]:
+        return cures_of(self.account, self.state, self._error_type)
 
     @property
-    def left(self) -> str:
-        """How long the fetch goes on, or would take."""
-        seconds = self.run.seconds_left if self.run and self.run.active else self.estimate.seconds
-        return gettext("about {duration}").format(duration=duration(seconds)) if seconds else ""
+    def _error_type(self) -> str:
+        return self.run.error_type if self.state in ("failed", "skipped") else self.health.reason
+
+    @property
+    def spent_today(self) -> str:
+        """Of a day's budget, where the account has one."""
+        budget = Budget.of(self.account)
+        if budget.limit is None:
+            return ""
+        spent, limit = (floatformat(count / 1_000_000, "0g") for count in (budget.spent, budget.limit))
+        return gettext("{done} of {total} MB").format(done=spent, total=limit)
+
+    @property
+    def days_words(self) -> str:
+        return in_words(self.days)
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(self.run)
 
     @property
     def accounted(self) -> int:
         return self.figures.on_server - max(self.figures.unexplained, 0)
-
-    @property
-    def took(self) -> str:
-        return _seconds(self.run.duration) if self.run and self.run.duration is not None else ""
-
-    @property
-    def phases(self) -> list[tuple[str, str]]:
-        spent = self.run.phases
-        return [(gettext(word), _seconds(spent[phase])) for phase, word in PHASES.items() if phase in spent]
-
-
-def overview_of(user) -> dict:
-    """Everything the overview shows of one person's accounts."""
-    reports = {report.account_id: report for report in PipelineBroker().get_account_health(user)}
-    stuck = _stuck_accounts(user)
-    cards = [
-        Card(
-            account,
-            reports[account.pk],
-            account_figures(account),
-            [finding(row.kind, row.facts) for row in findings.doubts(account)],
-            estimate(account),
-            account.pk in stuck,
-        )
-        for account in user.mail_accounts.all()
-    ]
-    needy = [card for card in cards if card.state in NEEDS_A_PERSON]
-    pending = sum(card.figures.pending for card in cards)
-    return {
-        "cards": cards,
-        "scheduler": _scheduler(cards),
-        "headline": headline([card.state for card in cards], len(needy), pending),
-        "needy": needy,
-        "syncing": any(card.state == "syncing" for card in cards),
-        "polling": any(card.run and card.run.active for card in cards),
-        "accounted": sum(card.accounted for card in cards),
-        "on_server": sum(card.figures.on_server for card in cards),
-        "pending": pending,
-        "address": shlex.quote(user.email),
-    }
-
-
-def _scheduler(cards: list[Card]) -> Advice | None:
-    """What to say where accounts wait to be synced by themselves, and nothing does it."""
-    waits = any(card.health.next_attempt for card in cards)
-    return no_scheduler() if waits and not heartbeats.ticks() else None
-
-
-def _stuck_accounts(user) -> set:
-    """Accounts whose run no worker has taken up, or whose worker is gone."""
-    now = timezone.now()
-    fetch = Q(runs__kind=JobType.FETCH)
-    due = Q(runs__status=RunStatus.PENDING, runs__owner="", runs__run_after__lt=now - PATIENCE)
-    waiting = Q(pk=None) if heartbeats.ticks() else due
-    abandoned = Q(runs__status=RunStatus.RUNNING, runs__lease_until__lt=now - PATIENCE)
-    return set(user.mail_accounts.filter(fetch & (waiting | abandoned)).values_list("pk", flat=True))
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 60:
-        return f"{floatformat(seconds, 2 if seconds < 1 else 1)} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"

@@ -1,7 +1,8 @@
 """How well accounts are: their facts out of the rows, in a handful of queries, and each change put down."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -60,23 +61,44 @@ def _figures(facts: Facts) -> dict:
     }
 
 
-def facts_of(accounts: Iterable[MailAccount], now: datetime, ending: UUID | None = None) -> dict[UUID, Facts]:
+@dataclass(frozen=True)
+class Known:
+    """What a page has read already: each account's newest fetch run and health, and the tick."""
+
+    runs: Mapping[UUID, AccountRun]
+    health: Mapping[UUID, AccountHealth]
+    tick: Heartbeat | None
+
+
+def read(accounts: list[MailAccount], ending: UUID | None = None) -> Known:
+    active = AccountRun.objects.filter(account__in=accounts, kind=JobType.FETCH, status__in=RUN_ACTIVE)
+    return Known(
+        runs={run.account_id: run for run in active.exclude(pk=ending)},
+        health={row.account_id: row for row in AccountHealth.objects.filter(account__in=accounts)},
+        tick=Heartbeat.objects.filter(name=Heartbeat.TICK).first(),
+    )
+
+
+def facts_of(
+    accounts: Iterable[MailAccount],
+    now: datetime,
+    ending: UUID | None = None,
+    known: Known | None = None,
+) -> dict[UUID, Facts]:
     """The facts of these accounts, which come with their users."""
     accounts = list(accounts)
-    rows = {row.account_id: row for row in AccountHealth.objects.filter(account__in=accounts)}
+    known = known or read(accounts, ending)
     given = grants.last_background_grants(accounts)
     keys = {account.host_key for account in accounts}
     resting = RemoteHost.objects.filter(host_key__in=keys, breaker_opened_at__isnull=False)
     resting_keys = {bytes(key) for key in resting.values_list("host_key", flat=True)}
-    active = AccountRun.objects.filter(account__in=accounts, kind=JobType.FETCH, status__in=RUN_ACTIVE)
-    runs = {run.account_id: run for run in active.exclude(pk=ending)}
-    tick = Heartbeat.objects.filter(name=Heartbeat.TICK).first()
-    ticks_since = tick.since if tick and now - tick.at <= LONG_PAUSE else now
+    runs = {account_id: run for account_id, run in known.runs.items() if run.status in RUN_ACTIVE}
+    ticks_since = known.tick.since if known.tick and now - known.tick.at <= LONG_PAUSE else now
     return {
         account.pk: _facts(
             account,
             vitals.of_this_connection(
-                rows.get(account.pk) or AccountHealth(account=account, since=now), account
+                known.health.get(account.pk) or AccountHealth(account=account, since=now), account
             ),
             given.get(account.pk),
             bytes(account.host_key) in resting_keys,

@@ -200,10 +200,11 @@ def job_report(job: PipelineJob) -> JobReport:
     )
 
 
-def health_reports(accounts: Iterable[MailAccount]) -> list[HealthReport]:
+def health_reports(accounts: Iterable[MailAccount], known: checkup.Known | None = None) -> list[HealthReport]:
     """Of accounts that come with their users, in their order; as many queries for one as for many."""
     accounts, now = list(accounts), timezone.now()
-    facts, last = checkup.facts_of(accounts, now), _last_runs(accounts)
+    facts = checkup.facts_of(accounts, now, known=known)
+    last = known.runs if known else newest_runs(accounts)
     return [_health_report(account, facts[account.pk], last.get(account.pk), now) for account in accounts]
 
 
@@ -211,7 +212,8 @@ def health_report(account: MailAccount) -> HealthReport:
     return health_reports([account])[0]
 
 
-def _last_runs(accounts: list[MailAccount]) -> dict[UUID, AccountRun]:
+def newest_runs(accounts: Iterable[MailAccount]) -> dict[UUID, AccountRun]:
+    """The newest fetch run of each; one that is active is always the newest."""
     newest = AccountRun.objects.filter(account=OuterRef("pk"), kind=JobType.FETCH).order_by("-created_at")
     rows = MailAccount.objects.filter(pk__in=[account.pk for account in accounts])
     ids = rows.annotate(newest=Subquery(newest.values("pk")[:1])).values("newest")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -79,6 +79,11 @@ def tallies_of(rows: QuerySet[Rollup]) -> Iterator[tuple[UUID, str, str, Tally]]
     names = "account_id", "account__label", "account__provider", *_FIELDS
     for row in rows.values_list(*names).iterator(ROWS_AT_ONCE):
         yield *row[:3], Tally(*row[3:])
+
+
+def tallies_by_day(rows: QuerySet[Rollup]) -> dict[tuple[UUID, date], Tally]:
+    found = rows.values_list("account_id", "start", *_FIELDS).iterator(ROWS_AT_ONCE)
+    return {(whose, start.astimezone(UTC).date()): Tally(*fields) for whose, start, *fields in found}
 
 
 def prune() -> None:

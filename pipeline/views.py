@@ -13,8 +13,11 @@ from accounts.models import GrantPurpose, MailAccount
 from accounts.pages import signed_in, unlock_first
 from pipeline.account_page import diagnosis_of, page_of, support_text
 from pipeline.broker import PipelineBroker
-from pipeline.cards import overview_of
 from pipeline.models import JOB_OPEN
+from pipeline.overview import overview_of
+from pipeline.progress import Progress
+from pipeline.pulse import pulse_of
+from pipeline.queries import run_report
 
 
 @never_cache
@@ -30,6 +33,21 @@ def overview(request):
 def panel(request):
     """The part of the overview that changes."""
     return render(request, "pipeline/_panel.html", overview_of(request.user))
+
+
+@never_cache
+@signed_in
+@require_GET
+def pulse(request):
+    """What the overview asks again and again: nothing new, the progress of runs, or that all has changed."""
+    now = pulse_of(request.user)
+    seen = request.GET.get("seen", "")
+    if seen == now.seen:
+        return HttpResponse(status=204)
+    if not seen.startswith(now.beat):
+        return HttpResponse(status=204, headers={"HX-Trigger": "changed"})
+    runs = [Progress(run_report(run)) for run in now.active]
+    return render(request, "pipeline/_pulse.html", {"pulse": now, "runs": runs})
 
 
 @signed_in

@@ -147,7 +147,7 @@ class Command(Door):
                 self.stdout.write(f"{run.name}: {run.error} {run.next_step}")
         for account in accounts:
             names = _folder_names(account, keys)
-            for row in findings.doubts(account):
+            for row in findings.doubts([account]):
                 told = finding(row.kind, row.facts, names.get(row.folder_id, ""))
                 self.stdout.write(f"{account.label}: {told.sentence} {told.next_step}")
             left = estimate(account)

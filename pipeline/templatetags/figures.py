@@ -1,0 +1,22 @@
+from django import template
+from django.template.defaultfilters import floatformat
+
+from pipeline import words
+
+register = template.Library()
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    return "–" if value is None else words.seconds_text(value)
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{floatformat(100 * share, 0)} %"
+
+
+register.filter("phase_word", words.phase_word)
+register.filter("job_word", words.job_word)
+register.filter("arrow_word", words.arrow_word)
+register.filter("megabytes", words.megabytes_text)
