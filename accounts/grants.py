@@ -59,6 +59,12 @@ def valid_grants():
     return running.filter(worker_key__retired_at=None).select_related("worker_key")
 
 
+def all_in_background(accounts: list[MailAccount]) -> bool:
+    """Whether the workers can open each of these without its owner."""
+    granted = valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account__in=accounts)
+    return granted.count() == len(accounts)
+
+
 def last_background_grants(accounts) -> dict[UUID, KeyGrant]:
     """The newest one of each account that ever had one."""
     rows = KeyGrant.objects.filter(account__in=accounts, purpose=GrantPurpose.BACKGROUND)

@@ -67,6 +67,7 @@ class Facts:
     backlog_since: datetime | None = None
     certificate_expires_at: datetime | None = None
     next_attempt: datetime | None = None
+    background_until: datetime | None = None
 
     @property
     def failures(self) -> int:

@@ -74,9 +74,10 @@ def current_folders(account: MailAccount):
     return account.folders.filter(gone_at=None)
 
 
-def folder_figures(account: MailAccount) -> list[FolderFigures]:
-    reasons = _excluded_by(account)
-    return [_figures(folder, reasons.get(folder.pk, {})) for folder in _counted(current_folders(account))]
+def folder_figures(account: MailAccount, reasons: bool = True) -> list[FolderFigures]:
+    """In one query more with the reasons why mails are excluded."""
+    excluded_by = _excluded_by(account) if reasons else {}
+    return [_figures(folder, excluded_by.get(folder.pk, {})) for folder in _counted(current_folders(account))]
 
 
 def _counted(folders):

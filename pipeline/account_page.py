@@ -1,20 +1,35 @@
 """What one account's page shows: how it is and was, and what the last examination found."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
 
-from accounts import actions, advice, grants
-from accounts.errors import ErrorType, SealBroken
-from accounts.models import GrantPurpose, MailAccount
+from django.utils import timezone
+
+from accounts import actions, advice
+from accounts.errors import SealBroken
+from accounts.models import MailAccount
 from diagnostics import reports
 from diagnostics.models import DiagnosticReport, HealthFlip
 from diagnostics.probing import troubled
 from diagnostics.probing.probe import Verdict
 from diagnostics.screen import MARKS, folder_lines, told
-from mail.queries import folder_names
+from mail.ledger import is_current
+from mail.models import EntryState, LedgerEntry
+from mail.queries import FolderFigures, folder_figures, folder_names
+from pipeline.budget import Budget
+from pipeline.cures import cures_of
+from pipeline.health_days import DAYS, HealthDay, health_days
 from pipeline.models import RUN_ACTIVE, JobType
-from pipeline.queries import health_report, run_report
+from pipeline.progress import Progress
+from pipeline.pulse import known_of
+from pipeline.queries import HealthReport, health_reports, newest_runs, run_report
+from pipeline.trend import DAYS_OF_A_TREND, in_words, tallies_of_days, trend
+from pipeline.words import use_word
 
-FLIPS_SHOWN = 50
+FLIPS_SHOWN = 20
+FLIPS_READ = 2000
+QUARANTINED_SHOWN = 100
 REPORTS_SHOWN = 20
 
 
@@ -47,21 +62,83 @@ class Change:
     words: advice.Advice | None
 
 
+@dataclass(frozen=True)
+class FolderLine:
+    """A folder with its figures; its name only in an unlocked session."""
+
+    name: str
+    figures: FolderFigures
+
+    @property
+    def accounted(self) -> int:
+        return self.figures.on_server - max(self.figures.unexplained, 0)
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A mail that was set aside."""
+
+    folder: str
+    entry: LedgerEntry
+    why: str
+
+
 def page_of(account: MailAccount, user_key: bytes | None, report_id=None) -> dict:
-    flips = account.flips.order_by("-at")[:FLIPS_SHOWN]
-    health = health_report(account)
+    """Of an account as pulse.watched reads it."""
+    known = known_of([account], newest_runs([account]))
+    [health] = health_reports([account], known)
+    since = timezone.now() - timedelta(days=DAYS)
+    flips = list(account.flips.filter(at__gt=since).order_by("-at")[:FLIPS_READ])
+    folders = folder_figures(account, reasons=False)
+    names = _names(account, user_key)
+    tallies = tallies_of_days([account], DAYS_OF_A_TREND)
     return {
         "account": account,
         "health": health,
         "word": advice.status_word(health.status),
-        "background": _background(account),
-        "lapsed": health.reason == ErrorType.NO_KEY and _background(account) is None,
-        "changes": [_change(flip) for flip in flips],
+        "cures": cures_of(account, health.status, health.reason),
+        "running": Progress(health.last_run) if health.last_run and health.last_run.active else None,
+        "changes": [_change(flip) for flip in flips[:FLIPS_SHOWN]],
+        "days": _days(account, health, flips),
+        "days_words": in_words(_days(account, health, flips)),
+        "trend": trend(tallies),
+        "folders": sorted((_folder_line(one, names) for one in folders), key=_by_name),
+        "quarantined": _quarantined(account, names) if any(one.quarantined for one in folders) else [],
+        "budget": Budget.of(account),
     } | diagnosis_of(account, user_key, report_id)
 
 
-def _background(account: MailAccount):
-    return grants.valid_grants().filter(account=account, purpose=GrantPurpose.BACKGROUND).first()
+def _days(account: MailAccount, health: HealthReport, flips: list[HealthFlip]) -> list[HealthDay]:
+    zone = account.user.zone
+    changes = [(flip.at.astimezone(zone), flip.before, flip.after) for flip in reversed(flips)]
+    now = timezone.now().astimezone(zone)
+    return health_days(changes, account.created_at.astimezone(zone), health.status, now)
+
+
+def _names(account: MailAccount, user_key: bytes | None) -> dict[UUID, str]:
+    """Of folders, by the id of their row; none while the session is locked, or where a seal does not open."""
+    if user_key is None:
+        return {}
+    try:
+        return folder_names(account, actions.account_key(account, user_key))
+    except SealBroken:
+        return {}
+
+
+def _folder_line(figures: FolderFigures, names: dict[UUID, str]) -> FolderLine:
+    return FolderLine(names.get(figures.folder_id) or use_word(figures.special_use), figures)
+
+
+def _by_name(line: FolderLine) -> tuple:
+    return line.figures.left_out, line.name != "INBOX", line.name.casefold()
+
+
+def _quarantined(account: MailAccount, names: dict[UUID, str]) -> list[Quarantined]:
+    rows = LedgerEntry.objects.filter(is_current(account), state=EntryState.QUARANTINED)
+    return [
+        Quarantined(names.get(row.folder_id, ""), row, advice.advise(row.error_type).sentence)
+        for row in rows.order_by("-internal_date")[:QUARANTINED_SHOWN]
+    ]
 
 
 def _change(flip: HealthFlip) -> Change:
@@ -75,7 +152,7 @@ def diagnosis_of(account: MailAccount, user_key: bytes | None, report_id=None) -
     kept = list(account.reports.order_by("-at")[:REPORTS_SHOWN])
     shown = next((report for report in kept if report_id in (None, report.pk)), None)
     steps = _steps(shown, user_key) if shown else []
-    run = account.runs.filter(kind=JobType.DIAGNOSTICS).order_by("-created_at").first()
+    run = newest_runs([account], JobType.DIAGNOSTICS).get(account.pk)
     return {
         "account": account,
         "examining": run_report(run) if run and run.status in RUN_ACTIVE else None,

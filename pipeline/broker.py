@@ -59,11 +59,18 @@ class PipelineBroker:
             if folder:
                 runs.ask_for_another_look(account)
             job, account_runs = _create(user, _chosen(user, account), asked, trigger, first_import_whole)
-            for run in account_runs:
-                if keys and run.account_id in keys:
-                    runs.give_grant(run, keys[run.account_id])
-                if run.status == RunStatus.PENDING:
-                    tasks.ring_after_commit(run)
+            _hand_over(account_runs, keys)
+        return job.pk
+
+    def retry_accounts(
+        self, user: User, accounts: Iterable[MailAccount], keys: Keys | None = None, *, trigger=Trigger.PAGE
+    ) -> UUID:
+        """Ask for each of these accounts, as enqueue_fetch_job does for one. Returns the job's id."""
+        tasks.wake()
+        asked = _asked(None, DEFAULT_TIMEOUT_SECONDS, try_now=True)
+        with transaction.atomic():
+            job, account_runs = _create(user, accounts, asked, trigger, first_whole=True)
+            _hand_over(account_runs, keys)
         return job.pk
 
     def enqueue_diagnostics_job(
@@ -81,11 +88,8 @@ class PipelineBroker:
         tasks.wake()
         asked = _asked(None, TOTAL_SECONDS, try_now=True)
         with transaction.atomic():
-            job, [run] = _create(user, _chosen(user, account), asked, trigger, kind=JobType.DIAGNOSTICS)
-            if keys and run.account_id in keys:
-                runs.give_grant(run, keys[run.account_id])
-            if run.status == RunStatus.PENDING:
-                tasks.ring_after_commit(run)
+            job, examining = _create(user, _chosen(user, account), asked, trigger, kind=JobType.DIAGNOSTICS)
+            _hand_over(examining, keys)
         return job.pk
 
     def create_fetch_job_here(
@@ -253,6 +257,15 @@ def _create(
     if not account_runs:
         jobs.close(job.pk)
     return job, account_runs
+
+
+def _hand_over(account_runs: Iterable[AccountRun], keys: Keys | None) -> None:
+    """Give the workers what keys there are, and ring for what waits."""
+    for run in account_runs:
+        if keys and run.account_id in keys:
+            runs.give_grant(run, keys[run.account_id])
+        if run.status == RunStatus.PENDING:
+            tasks.ring_after_commit(run)
 
 
 def _chosen(user: User, account: MailAccount | None) -> list[MailAccount]:

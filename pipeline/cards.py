@@ -51,7 +51,7 @@ class Card:
         """What the badge shows: what is going on, else the account's health, and what is odd beside it."""
         if self.run and self.run.active:
             return "stuck" if self.stuck else "retrying" if self.run.retrying else "syncing"
-        if not self.account.enabled:
+        if not self.account.enabled or (self.run and self.run.error_type in PAUSES):
             return "pausing"
         if self.health.status in (Status.BROKEN, Status.DEGRADED):
             return self.health.status
@@ -88,13 +88,13 @@ class Card:
                 return Advice(self.run.error, next_try(self.run.seconds_to_go))
             case "syncing":
                 return None
-            case "pausing":
+            case "pausing" if not self.account.enabled:
                 return advise(ErrorType.PAUSED)
             case "unexplained":
                 return unexplained(self.figures.unexplained)
             case "doubted":
                 return self.findings[0]
-            case "failed" | "skipped":
+            case "failed" | "skipped" | "pausing":
                 return Advice(self.run.error, self.run.next_step)
         return Advice(self.health.sentence, self.health.next_step) if self.health.sentence else None
 

@@ -98,7 +98,7 @@ def facts_of(
         account.pk: _facts(
             account,
             vitals.of_this_connection(
-                known.health.get(account.pk) or AccountHealth(account=account, since=now), account
+                known.health.get(account.pk) or AccountHealth(account_id=account.pk, since=now), account
             ),
             given.get(account.pk),
             bytes(account.host_key) in resting_keys,
@@ -150,6 +150,7 @@ def _facts(
         backlog_since=row.backlog_since,
         certificate_expires_at=row.certificate_expires_at,
         next_attempt=_next_attempt(account, row, budget, now) if runs_by_itself else None,
+        background_until=given.expires_at if background == Background.ON else None,
     )
 
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from hashlib import blake2s
 from uuid import UUID
 
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import F, QuerySet, Subquery
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext
 
 from accounts.advice import advise
@@ -19,7 +19,7 @@ from pipeline.console import PATIENCE
 from pipeline.heartbeats import TICK_PATIENCE
 from pipeline.models import JOB_OPEN, RUN_ACTIVE, AccountRun, Heartbeat, PipelineJob, RunStatus, Trigger
 from pipeline.queries import newest_runs
-from pipeline.words import job_word, seconds_text
+from pipeline.words import job_word, mails_text, seconds_text
 
 JOBS_SHOWN = 10
 NAMED = 2
@@ -71,8 +71,7 @@ class JobLine:
 
     @property
     def mails(self) -> str:
-        """Fetched, of how many; without the second where it was never known."""
-        return intcomma(self.mails_done) + (f" / {intcomma(self.mails_total)}" if self.mails_total else "")
+        return mails_text(self.mails_done, self.mails_total)
 
     @property
     def whose(self) -> str:
@@ -97,21 +96,14 @@ class Pulse:
     jobs: list[JobLine]
     at: datetime
 
-    @property
+    @cached_property
     def known(self) -> Known:
-        health = {account.pk: account.health for account in self.accounts if hasattr(account, "health")}
-        return Known(self.runs, health, self._tick)
-
-    @property
-    def _tick(self) -> Heartbeat | None:
-        first = self.accounts[0] if self.accounts else None
-        if first is None or first.tick_at is None:
-            return None
-        return Heartbeat(name=Heartbeat.TICK, at=first.tick_at, since=first.tick_since)
+        return known_of(self.accounts, self.runs)
 
     @property
     def ticks(self) -> bool:
-        return self._tick is not None and self._tick.at > self.at - TICK_PATIENCE
+        tick = self.known.tick
+        return tick is not None and tick.at > self.at - TICK_PATIENCE
 
     @property
     def active(self) -> list[AccountRun]:
@@ -133,13 +125,13 @@ class Pulse:
         runs = [(run.pk, run.status, run.retries, run.error_type) for run in self.runs.values()]
         jobs = [(job.job_id, job.status) for job in self.jobs]
         facts = [_told(account) for account in self.accounts]
-        return _digest(facts, runs, jobs, sorted(self.stuck), self.ticks, self.at.timestamp() // RELATIVE_FOR)
+        return digest(facts, runs, jobs, sorted(self.stuck), self.ticks, self.at.timestamp() // RELATIVE_FOR)
 
     @property
     def progress(self) -> str:
         """Another one when a run went on."""
         fields = ("phase", "mails_done", "mails_total", "bytes_done", "bytes_total", "seconds_left")
-        return _digest([[getattr(run, field) for field in fields] for run in self.active])
+        return digest([[getattr(run, field) for field in fields] for run in self.active])
 
     @property
     def seen(self) -> str:
@@ -158,6 +150,13 @@ def watched(accounts: QuerySet[MailAccount]) -> QuerySet[MailAccount]:
     return accounts.select_related("user", "health").annotate(**beats)
 
 
+def known_of(accounts: list[MailAccount], runs: dict[UUID, AccountRun]) -> Known:
+    """Of watched accounts."""
+    health = {account.pk: account.health for account in accounts if hasattr(account, "health")}
+    beats = next(((one.tick_at, one.tick_since) for one in accounts if one.tick_at), None)
+    return Known(runs, health, Heartbeat(name=Heartbeat.TICK, at=beats[0], since=beats[1]) if beats else None)
+
+
 def newest_jobs(user: User) -> list[JobLine]:
     """The last ten, in one query: a row for each run, and one for a job without any."""
     newest = user.jobs.order_by("-created_at").values("pk")[:JOBS_SHOWN]
@@ -171,7 +170,8 @@ def newest_jobs(user: User) -> list[JobLine]:
         )
     }
     fields = ("pk", "type", "trigger", "status", "created_at", "started_at", "ended_at")
-    jobs = PipelineJob.objects.filter(pk__in=Subquery(newest)).order_by("-created_at", "pk", "label")
+    order = ("-created_at", "pk", "runs__account__label")
+    jobs = PipelineJob.objects.filter(pk__in=Subquery(newest)).order_by(*order)
     by_job: dict[UUID, list[dict]] = {}
     for row in jobs.values(*fields, **runs):
         by_job.setdefault(row["pk"], []).append(row)
@@ -198,5 +198,5 @@ def _told(account: MailAccount) -> list:
     return [getattr(account, name) for name in own] + [getattr(health, name, None) for name in names]
 
 
-def _digest(*facts: Iterable) -> str:
+def digest(*facts: Iterable) -> str:
     return blake2s(repr(facts).encode(), digest_size=8).hexdigest()

@@ -126,6 +126,8 @@ class HealthReport:
     last_error_type: str
     next_attempt: datetime | None
     certificate_expires_at: datetime | None
+    background: str
+    background_until: datetime | None
     last_run: RunReport | None
 
 
@@ -212,9 +214,9 @@ def health_report(account: MailAccount) -> HealthReport:
     return health_reports([account])[0]
 
 
-def newest_runs(accounts: Iterable[MailAccount]) -> dict[UUID, AccountRun]:
-    """The newest fetch run of each; one that is active is always the newest."""
-    newest = AccountRun.objects.filter(account=OuterRef("pk"), kind=JobType.FETCH).order_by("-created_at")
+def newest_runs(accounts: Iterable[MailAccount], kind: JobType = JobType.FETCH) -> dict[UUID, AccountRun]:
+    """The newest run of each; one that is active is always the newest of its kind."""
+    newest = AccountRun.objects.filter(account=OuterRef("pk"), kind=kind).order_by("-created_at")
     rows = MailAccount.objects.filter(pk__in=[account.pk for account in accounts])
     ids = rows.annotate(newest=Subquery(newest.values("pk")[:1])).values("newest")
     return {run.account_id: run for run in AccountRun.objects.filter(pk__in=ids).select_related("account")}
@@ -241,6 +243,8 @@ def _health_report(
         last_error_type=facts.last_error_type,
         next_attempt=facts.next_attempt,
         certificate_expires_at=facts.certificate_expires_at,
+        background=facts.background,
+        background_until=facts.background_until,
         last_run=run,
     )
 

@@ -113,10 +113,7 @@ def trend(tallies: Tallies) -> Trend:
 def in_words(shown: list[Day]) -> str:
     """What a row of marks shows, for who cannot see it."""
     bad = sum(day.mark in ("some", "bad") for day in shown)
-    text = ngettext(
-        "{bad} of the last {count} days had failures", "{bad} of the last {count} days had failures", bad
-    )
-    return text.format(bad=bad, count=len(shown))
+    return gettext("Days with failures among the last {count}: {bad}").format(bad=bad, count=len(shown))
 
 
 def columns(shown: list[Day]) -> list[Column]:

@@ -10,14 +10,14 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts import actions, grants, unlocked
 from accounts.models import GrantPurpose, MailAccount
-from accounts.pages import signed_in, unlock_first
+from accounts.pages import go, signed_in, unlock_first
 from pipeline.account_page import diagnosis_of, page_of, support_text
 from pipeline.broker import PipelineBroker
-from pipeline.models import JOB_OPEN
+from pipeline.models import JOB_OPEN, RUN_ACTIVE
 from pipeline.overview import overview_of
 from pipeline.progress import Progress
-from pipeline.pulse import pulse_of
-from pipeline.queries import run_report
+from pipeline.pulse import pulse_of, watched
+from pipeline.queries import newest_runs, run_report
 
 
 @never_cache
@@ -74,12 +74,14 @@ def stop_all(request):
 def _fetch(request, account: MailAccount | None):
     accounts = [account] if account else list(request.user.mail_accounts.filter(enabled=True))
     user_key = unlocked.user_key(request)
-    if user_key is None and not _all_in_background(accounts):
+    if user_key is None and not grants.all_in_background(accounts):
         return unlock_first(request, reverse("overview"))
     keys = actions.account_keys(accounts, user_key) if user_key else None
     PipelineBroker().enqueue_fetch_job(
         request.user, account, max_mails=None, keys=keys, first_import_whole=True
     )
+    if account and request.POST.get("next") == reverse("account", args=[account.pk]):
+        return redirect("account", account.pk)
     return _panel_or_overview(request)
 
 
@@ -96,6 +98,19 @@ def account(request, account_id):
 @never_cache
 @signed_in
 @require_GET
+def account_progress(request, account_id):
+    """How far the account's sync is; when it has ended, the whole page is shown anew."""
+    own = _own(request, account_id)
+    run = newest_runs([own]).get(own.pk)
+    if run is None or run.status not in RUN_ACTIVE:
+        return go(request, reverse("account", args=[own.pk]))
+    context = {"account": own, "running": Progress(run_report(run))}
+    return render(request, "pipeline/_account_progress.html", context)
+
+
+@never_cache
+@signed_in
+@require_GET
 def diagnosis(request, account_id):
     """The part of an account's page that changes while the mailbox is examined."""
     return _diagnosis(request, _own(request, account_id))
@@ -106,7 +121,7 @@ def diagnosis(request, account_id):
 def diagnose(request, account_id):
     own = _own(request, account_id)
     user_key = unlocked.user_key(request)
-    if user_key is None and not _all_in_background([own]):
+    if user_key is None and not grants.all_in_background([own]):
         return unlock_first(request, reverse("account", args=[own.pk]))
     keys = actions.account_keys([own], user_key) if user_key else None
     PipelineBroker().enqueue_diagnostics_job(request.user, own, keys)
@@ -123,6 +138,18 @@ def report_text(request, account_id, report_id):
     name = f"mailhelper-diagnostics-{report.at:%Y-%m-%d-%H%M}.txt"
     disposition = f'attachment; filename="{name}"'
     return HttpResponse(text, "text/plain; charset=utf-8", headers={"Content-Disposition": disposition})
+
+
+@signed_in
+@require_POST
+def retry_quarantined(request, account_id):
+    own = _own(request, account_id)
+    user_key = unlocked.user_key(request)
+    if user_key is None and not grants.all_in_background([own]):
+        return unlock_first(request, reverse("account", args=[own.pk]))
+    keys = actions.account_keys([own], user_key) if user_key else None
+    PipelineBroker().retry_quarantined(own, keys=keys)
+    return redirect("account", own.pk)
 
 
 @signed_in
@@ -144,8 +171,7 @@ def stop_background(request, account_id):
 
 
 def _own(request, account_id) -> MailAccount:
-    accounts = MailAccount.objects.select_related("user")
-    return get_object_or_404(accounts, pk=account_id, user=request.user)
+    return get_object_or_404(watched(request.user.mail_accounts), pk=account_id)
 
 
 def _diagnosis(request, own: MailAccount):
@@ -164,8 +190,3 @@ def _panel_or_overview(request):
     if not request.htmx:
         return redirect("overview")
     return render(request, "pipeline/_panel.html", overview_of(request.user))
-
-
-def _all_in_background(accounts: list[MailAccount]) -> bool:
-    granted = grants.valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account__in=accounts)
-    return granted.count() == len(accounts)

@@ -1,5 +1,6 @@
 """Words of pages for what rows hold as codes, and seconds as people read them."""
 
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.template.defaultfilters import floatformat
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
@@ -52,6 +53,24 @@ _ARROWS = {
 }
 
 
+_USES = {
+    "inbox": N_("Inbox"),
+    "sent": N_("Sent"),
+    "drafts": N_("Drafts"),
+    "junk": N_("Junk"),
+    "trash": N_("Trash"),
+    "archive": N_("Archive"),
+    "all": N_("All mail"),
+    "flagged": N_("Flagged"),
+    "important": N_("Important"),
+}
+
+
+def use_word(special_use: str) -> str:
+    """Of a folder whose name is sealed."""
+    return gettext(_USES.get(special_use, N_("Folder with a sealed name")))
+
+
 def job_word(status: str) -> str:
     """Of a job's or a run's status."""
     return gettext(_STATUSES[status])
@@ -83,3 +102,8 @@ def seconds_text(seconds: float) -> str:
 
 def megabytes_text(count: int) -> str:
     return f"{floatformat(count / 1_000_000, 1)} MB"
+
+
+def mails_text(done: int, total: int | None) -> str:
+    """Fetched, of how many; without the second where it was never known."""
+    return intcomma(done) + (f" / {intcomma(total)}" if total else "")
