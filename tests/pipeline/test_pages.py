@@ -87,7 +87,7 @@ def test_after_a_sync_the_figures_are_shown_and_all_is_well(browser, mailbox, ac
     for absent in ("Left out", "Quarantined", "Unexplained", "Needs attention"):
         assert absent not in page
     assert re.search(r'<time datetime="\d{4}-\d\d-\d\dT', page)
-    assert "19 of 20 take up to" in page
+    assert "19 of 20 runs take up to" in page
     assert "Compare folders" in page
 
 
