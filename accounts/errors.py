@@ -3,6 +3,7 @@
     MailhelperError
     ├── SyncError            a run or a mail failed: error_type, facts, and the server's words as evidence
     ├── UsageError           a person asked for something that cannot be done
+    │   └── TooManyAttempts  until when nobody's guess is looked at
     └── VaultError
         ├── WrongPassword
         ├── PasswordTooLong
@@ -13,9 +14,13 @@
 `evidence` may hold anything a server says, so it is stored sealed and never logged or printed by str().
 """
 
+from datetime import datetime
 from enum import StrEnum
 
+from django.utils import timezone
 from django.utils.translation import gettext
+
+from accounts.templatetags.moments import moment
 
 
 class ErrorType(StrEnum):
@@ -77,6 +82,13 @@ class SyncError(MailhelperError):
 
 class UsageError(MailhelperError):
     pass
+
+
+class TooManyAttempts(UsageError):
+    def __init__(self, until: datetime):
+        words = gettext("Too many attempts went wrong. Please try again after {until}.")
+        super().__init__(words.format(until=moment(timezone.localtime(until))))
+        self.until = until
 
 
 class VaultError(MailhelperError):

@@ -80,6 +80,19 @@ class Vault(models.Model):
     sealed_mail_private_key = BytesField()
 
 
+class Invitation(models.Model):
+    """A link by which one person may sign up. Without `invited_by` it is the one for the first operator."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    token_digest = models.CharField(max_length=64, unique=True)
+    makes_operator = models.BooleanField(default=False)
+    invited_by = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="invitations")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    used_by = models.OneToOneField(User, on_delete=models.SET_NULL, null=True, related_name="invitation")
+
+
 class WorkerKey(models.Model):
     """A public key that grants are sealed to; the private one lies in a file outside the data folder."""
 

@@ -1,13 +1,18 @@
 """What every page shares: who may see it, and where those are sent who may not yet."""
 
+from collections.abc import Callable
 from functools import wraps
+from math import ceil
 from urllib.parse import quote
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
 
 from accounts import unlocked
+from accounts.errors import MailhelperError, TooManyAttempts, UsageError, VaultError
 
 
 def signed_in(view):
@@ -33,6 +38,53 @@ def with_user_key(view):
         return unlock_first(request, _page_of(request))
 
     return guarded
+
+
+def for_operators(view):
+    """To everybody else the page is not there."""
+
+    @signed_in
+    @wraps(view)
+    def guarded(request, *args, **kwargs):
+        if not request.user.is_staff:
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def form_part(part: str, *, page: str, show: Callable, done: Callable):
+    """A view that changes something; what it refuses is shown in its part of the page with what was typed.
+
+    Whoever comes without a form, as after signing in, is shown the page.
+    """
+
+    def decorate(view):
+        @never_cache
+        @signed_in
+        @wraps(view)
+        def guarded(request, *args, **kwargs):
+            if request.method != "POST":
+                return redirect(page)
+            try:
+                return view(request, *args, **kwargs) or done()
+            except (UsageError, VaultError) as error:
+                request.user.refresh_from_db()
+                words = {"part": part, "words": str(error)}
+                return refused(show(request, error=words, typed=request.POST.dict()), error)
+
+        return guarded
+
+    return decorate
+
+
+def refused(response: HttpResponse, error: MailhelperError) -> HttpResponse:
+    """The page that says why something was not done, with the status for machines."""
+    response.status_code = 422
+    if isinstance(error, TooManyAttempts):
+        response.status_code = 429
+        response["Retry-After"] = max(1, ceil((error.until - timezone.now()).total_seconds()))
+    return response
 
 
 def unlock_first(request, back_to: str):

@@ -2,10 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from zoneinfo import available_timezones
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
@@ -28,9 +25,7 @@ _SAVED = {
     "enabled": ("channels", N_("The channel is used again.")),
     "rules": ("rules", N_("Saved.")),
     "quiet": ("quiet", N_("Saved.")),
-    "zone": ("quiet", N_("The time zone was saved.")),
     "snooze": ("snooze", N_("Saved.")),
-    "language": ("language", N_("Saved.")),
 }
 
 
@@ -70,11 +65,9 @@ def of(user: User, typed_rules: Mapping[str, str] | None = None) -> dict:
         "channels": _channels(user),
         "rules": list(_rules(theirs, typed_rules)),
         "preferences": theirs,
-        "languages": settings.LANGUAGES,
         "accounts": _accounts(user),
         "snoozes": SNOOZES,
         "kinds": list(_kinds()),
-        "zones": time_zones(),
     }
 
 
@@ -107,11 +100,6 @@ def confirmation(saved: str | None) -> dict | None:
         return None
     part, words = _SAVED[saved]
     return {"part": part, "words": gettext(words)}
-
-
-@cache
-def time_zones() -> list[str]:
-    return sorted(available_timezones())
 
 
 def _rules(theirs, typed: Mapping[str, str] | None) -> Iterator[RuleRow]:

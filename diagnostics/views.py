@@ -1,6 +1,6 @@
 """The pages of notifications and of what a person is told."""
 
-from functools import wraps
+from functools import partial
 
 from django.core.paginator import Paginator
 from django.shortcuts import get_object_or_404, redirect, render
@@ -11,9 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET
 
-from accounts import actions, advice
+from accounts import advice
 from accounts.errors import UsageError
-from accounts.pages import signed_in
+from accounts.pages import form_part, signed_in
 from diagnostics import panels
 from diagnostics.alerting import alerts, channels, messages, preferences, trials
 from diagnostics.models import AlertChannel
@@ -46,35 +46,14 @@ def settings_page(request):
     return _page(request, saved=panels.confirmation(request.GET.get("saved")))
 
 
-def _page(request, *, status: int = 200, **more):
+def _page(request, **more):
     typed_rules = more["typed"] if more.get("error", {}).get("part") == "rules" else None
     shown = panels.of(request.user, typed_rules)
-    return render(request, "diagnostics/alerts.html", shown | more, status=status)
+    return render(request, "diagnostics/alerts.html", shown | more)
 
 
 def _changes(part: str, saved: str = ""):
-    """A view that changes something, and shows a UsageError in its part of the page with what was typed.
-
-    Whoever comes without a form, as after signing in, is shown the page.
-    """
-
-    def decorate(view):
-        @never_cache
-        @signed_in
-        @wraps(view)
-        def guarded(request, *args, **kwargs):
-            if request.method != "POST":
-                return redirect("alerts")
-            try:
-                return view(request, *args, **kwargs) or _done(saved)
-            except UsageError as error:
-                request.user.refresh_from_db()
-                typed = request.POST.dict()
-                return _page(request, status=422, error={"part": part, "words": str(error)}, typed=typed)
-
-        return guarded
-
-    return decorate
+    return form_part(part, page="alerts", show=_page, done=partial(_done, saved))
 
 
 def _done(saved: str):
@@ -140,18 +119,8 @@ def set_quiet_hours(request):
     preferences.set_quiet_hours(request.user, *hours)
 
 
-@_changes("zone", saved="zone")
-def set_time_zone(request):
-    actions.set_time_zone(request.user, request.POST.get("zone", ""))
-
-
 @_changes("snooze", saved="snooze")
 def snooze(request, account_id):
     account = get_object_or_404(request.user.mail_accounts, pk=account_id)
     hours = preferences.hours_of(request.POST.get("hours", ""))
     preferences.snooze(account, timezone.now() + hours if hours else None)
-
-
-@_changes("language", saved="language")
-def set_language(request):
-    actions.set_language(request.user, request.POST.get("language", ""))

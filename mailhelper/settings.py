@@ -1,5 +1,6 @@
 """Every setting; what an operator may change is read from the environment (see .env.example)."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -28,6 +29,9 @@ MAILHELPER_LEASE_SECONDS = env.int("MAILHELPER_LEASE_SECONDS", default=60)
 MAILHELPER_CONNECTIONS_PER_HOST = env.int("MAILHELPER_CONNECTIONS_PER_HOST", default=10)
 MAILHELPER_URL = env("MAILHELPER_URL", default="")
 MAILHELPER_PING_URL = env("MAILHELPER_PING_URL", default="")
+MAILHELPER_OPEN_SIGN_UP = env.bool("MAILHELPER_OPEN_SIGN_UP", default=False)
+MAILHELPER_PROXIES = env.int("MAILHELPER_PROXIES", default=0)
+MAILHELPER_FAILURES_PER_CLIENT = env.int("MAILHELPER_FAILURES_PER_CLIENT", default=50)
 
 
 def _new_secret_key() -> bytes:
@@ -61,6 +65,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.humanize",
     "django.contrib.staticfiles",
+    "axes",
     "django_htmx",
     "huey.contrib.djhuey",
 ]
@@ -75,6 +80,7 @@ MIDDLEWARE = [
     "accounts.middleware.in_the_readers_terms",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "mailhelper.urls"
 WSGI_APPLICATION = "mailhelper.wsgi.application"
@@ -136,6 +142,19 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["accounts.throttle.Backend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "accounts.throttle.Handler"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "accounts.throttle.blind_name"
+AXES_CLIENT_IP_CALLABLE = "accounts.throttle.client_address"
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["username"]
 LOGIN_URL = "sign_in"
 LOGIN_REDIRECT_URL = "overview"
 

@@ -1,6 +1,7 @@
 from django.urls import path
 
-from accounts import views as accounts
+from accounts.views import people, sessions, sign_up
+from accounts.views import settings as own
 from diagnostics import views as diagnostics
 from pipeline import job_views as job_pages
 from pipeline import readiness
@@ -40,10 +41,23 @@ urlpatterns = [
     path("alerts/channels/<uuid:channel_id>/test/", diagnostics.test_channel, name="test_channel"),
     path("alerts/rules/", diagnostics.set_rules, name="set_rules"),
     path("alerts/quiet/", diagnostics.set_quiet_hours, name="set_quiet_hours"),
-    path("alerts/time-zone/", diagnostics.set_time_zone, name="set_time_zone"),
-    path("alerts/language/", diagnostics.set_language, name="set_language"),
     path("accounts/<uuid:account_id>/snooze/", diagnostics.snooze, name="snooze"),
-    path("sign-in/", accounts.sign_in, name="sign_in"),
-    path("unlock/", accounts.unlock, name="unlock"),
-    path("sign-out/", accounts.sign_out, name="sign_out"),
+    path("sign-in/", sessions.sign_in, name="sign_in"),
+    path("unlock/", sessions.unlock, name="unlock"),
+    path("lock/", sessions.lock, name="lock"),
+    path("recover/", sessions.recover, name="recover"),
+    path("sign-out/", sessions.sign_out, name="sign_out"),
+    path("sign-up/", sign_up.sign_up, name="sign_up"),
+    path("sign-up/<str:token>/", sign_up.invitation, name="invitation"),
+    path("settings/", own.settings_page, name="settings"),
+    path("settings/language/", own.set_language, name="set_language"),
+    path("settings/time-zone/", own.set_time_zone, name="set_time_zone"),
+    path("settings/password/", own.change_password, name="change_password"),
+    path("settings/recovery-key/", sign_up.recovery_key, name="recovery_key"),
+    path("settings/recovery-key/new/", own.new_recovery_key, name="new_recovery_key"),
+    path("settings/people/", people.people_page, name="people"),
+    path("settings/people/invite/", people.invite, name="invite"),
+    path("settings/people/invitations/<uuid:invitation_id>/withdraw/", people.withdraw, name="withdraw"),
+    path("settings/people/<int:user_id>/deactivate/", people.deactivate, name="deactivate"),
+    path("settings/people/<int:user_id>/activate/", people.activate, name="activate"),
 ]

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from accounts import actions
+from accounts import actions, invitations
 from diagnostics import screen
 from diagnostics.alerting import alerts, messages
 from pipeline.models import AccountRun
@@ -88,12 +88,20 @@ def test_figures_are_written_as_the_language_writes_them(german, gmx):
     assert "Abrufen: 340 von 1.200 Mails · 8,2 von 21,0 MB" in shown(german, "overview")
 
 
-PAGES = ["overview", "panel", "alerts", "notifications", "unlock"]
+PAGES = ["overview", "panel", "alerts", "notifications", "unlock", "settings", "people", "recover"]
 
 
-def test_no_page_speaks_two_languages(german, anna, gmx):
+def test_no_page_speaks_two_languages(german, anna, gmx, settings):
     alerts.decide(anna.user, "broken", "1", account=gmx, reason="timeout")
-    pages = [shown(german, name) for name in PAGES]
+    type(anna.user).objects.filter(pk=anna.user.pk).update(is_staff=True)
+    invitations.invite(anna.user, makes_operator=True)
+    german.post(reverse("new_recovery_key"), {"old": anna.password})
+    pages = [shown(german, "recovery_key"), shown(german, "invitation", "unknown")]
+    pages += [shown(german, name) for name in PAGES]
+    stranger = Client(headers={"Accept-Language": "de"})
+    pages += [shown(stranger, name) for name in ("sign_in", "sign_up", "recover")]
+    settings.MAILHELPER_OPEN_SIGN_UP = True
+    pages += [shown(stranger, name) for name in ("sign_in", "sign_up")]
     pages += [shown(german, "account", gmx.pk), words(german.get("/no/such/page/").text)]
     sentences = [text for text in catalogue.texts(catalogue.translated()) if len(text) > 12]
     assert not [text for page in pages for text in sentences if text in page]

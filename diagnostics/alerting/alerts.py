@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import people
 from accounts.models import MailAccount, User
 from diagnostics.alerting import preferences
 from diagnostics.models import AccountHealth, Alert, AlertDelivery, AlertKind
@@ -56,9 +57,8 @@ def _snoozed_until(alert: Alert) -> datetime | None:
 
 
 def operators() -> list[User]:
-    """Whom to tell of the installation itself: the staff; without any, whoever was here first."""
-    active = User.objects.filter(is_active=True)
-    return list(active.filter(is_staff=True)) or list(active.order_by("date_joined", "pk")[:1])
+    """Whom to tell of the installation itself; where nobody runs it, whoever was here first."""
+    return list(people.operators()) or list(people.everybody().filter(is_active=True)[:1])
 
 
 def decide_for_operators(kind: str, key: str, **options) -> list[Alert]:

@@ -110,7 +110,7 @@ def _person_with_accounts(boxes, server, password: str):
     from accounts.models import GrantPurpose, Security
     from mailhelper.demo.imap_server import HOST
 
-    user = actions.add_person(EMAIL, password).user
+    user = actions.add_person(EMAIL, password, operator=True).user
     user_key = actions.unlock(user, password)
     keys = {}
     for box in boxes:

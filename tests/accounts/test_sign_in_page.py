@@ -55,8 +55,8 @@ def test_another_persons_password_does_not_open_the_account(client, anna, bert):
 
 def test_the_sign_in_page_says_how_to_get_an_account_and_what_the_recovery_key_does(client):
     page = client.get(reverse("sign_in")).text
-    assert "manage.py add_user" in page
-    assert "manage.py change_password EMAIL --recover" in page
+    assert "Whoever runs this mailhelper can invite you." in page
+    assert f'href="{reverse("recover")}"' in page and f'href="{reverse("sign_up")}"' not in page
     assert 'autocomplete="username"' in page
     assert 'autocomplete="current-password"' in page
 

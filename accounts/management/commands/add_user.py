@@ -1,12 +1,13 @@
 import json
 
-from accounts import actions
+from accounts import actions, people
 from accounts.management.doors import PASSWORD, Door, ask_secret
 
 
 class Command(Door):
     help = (
-        "Add a person. Prints the recovery key once: it opens the mail when the password is forgotten. "
+        "Add a person; the first one runs this mailhelper. Prints the recovery key once: it opens the mail "
+        "when the password is forgotten. "
         "Example: manage.py add_user anna@example.org"
     )
 
@@ -16,7 +17,8 @@ class Command(Door):
 
     def handle(self, email, **options):
         password = ask_secret(PASSWORD, "New password (at least 10 characters)", twice=True)
-        new = actions.add_person(email, password)
+        first = not people.operators().exists()
+        new = actions.add_person(email, password, operator=first)
         if options["json"]:
             self.stdout.write(json.dumps({"email": new.user.email, "recovery_key": new.recovery_key}))
             return

@@ -5,8 +5,8 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
 
+from accounts import invitations
 from accounts.management.doors import Door
-from accounts.models import User
 from pipeline import processes
 from pipeline.watchdog import Watchdog
 
@@ -29,9 +29,10 @@ class Command(Door):
             self.say(f"Port {asked} is taken, so another one is used.")
         try:
             with processes.web_and_worker(settings.BASE_DIR, port, os.environ) as running:
-                self.say(f"mailhelper is at http://{processes.HOST}:{port}/ (Ctrl-C stops it)")
-                if not User.objects.exists():
-                    self.say("Nobody can sign in yet: manage.py add_user you@example.org")
+                here = f"http://{processes.HOST}:{port}/"
+                self.say(f"mailhelper is at {here} (Ctrl-C stops it)")
+                if token := invitations.invite_first_operator():
+                    self.say(f"Nobody runs it yet. Sign up here, once: {invitations.link(token, here)}")
                 processes.stay(running, partial(_look_at_the_scheduler, Watchdog()))
         except processes.ProcessEnded as error:
             raise CommandError(str(error)) from error

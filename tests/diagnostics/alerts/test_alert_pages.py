@@ -76,8 +76,7 @@ def test_without_notifications_the_page_says_so(page):
     assert "Nothing to tell" in page.get(reverse("notifications")).text
 
 
-DOORS = ["notifications", "alerts", "read_all", "add_channel", "set_rules", "set_quiet_hours", "set_language"]
-DOORS += ["set_time_zone"]
+DOORS = ["notifications", "alerts", "read_all", "add_channel", "set_rules", "set_quiet_hours"]
 
 
 @pytest.mark.parametrize("name", DOORS)
@@ -238,21 +237,9 @@ def test_half_of_quiet_hours_is_refused_beside_what_was_typed(page, anna):
     assert 'value="22:00"' in response.text
 
 
-def test_the_time_zone_is_set_beside_the_quiet_hours_and_no_other_than_there_is(page, anna):
-    assert "<option selected>UTC</option>" in page.get(reverse("alerts")).text
-    page.post(reverse("set_time_zone"), {"zone": "Europe/Berlin"})
-    assert "<option selected>Europe/Berlin</option>" in page.get(reverse("alerts")).text
-    refused = page.post(reverse("set_time_zone"), {"zone": "Europe/Atlantis"})
-    assert refused.status_code == 422 and "is not a time zone" in refused.text
-    anna.user.refresh_from_db()
-    assert anna.user.time_zone == "Europe/Berlin"
-
-
 CHANGES = {
     "set_rules": ("rules", "Saved."),
     "set_quiet_hours": ("quiet", "Saved."),
-    "set_time_zone": ("quiet", "The time zone was saved."),
-    "set_language": ("language", "Saved."),
     "snooze": ("snooze", "Saved."),
     "add_channel": ("channels", "The channel was added."),
     "enable_channel": ("channels", "The channel is used again."),
@@ -263,7 +250,7 @@ CHANGES = {
 @pytest.mark.parametrize("door", CHANGES)
 def test_a_change_is_confirmed_in_its_part_of_the_page(page, anna, gmx, email, door):
     subjects = {"snooze": [gmx.pk], "enable_channel": [email.pk], "remove_channel": [email.pk]}
-    form = all_on(zone="Europe/Berlin", language="en", hours="8")
+    form = all_on(hours="8")
     form |= {"from": "22:00", "until": "07:00", "kind": "email", "label": "Other", "target": "a@example.org"}
     answer = page.post(reverse(door, args=subjects.get(door)), form, follow=True)
     part, words = CHANGES[door]
@@ -290,11 +277,9 @@ def test_each_kind_of_channel_has_an_example(page):
         assert f"<code>{example}</code>" in shown
 
 
-def test_the_language_is_set_and_no_other_than_there_is(page, anna):
-    assert page.post(reverse("set_language"), {"language": "de"}).status_code == 302
-    assert page.post(reverse("set_language"), {"language": "xx"}).status_code == 422
-    anna.user.refresh_from_db()
-    assert anna.user.language == "de"
+def test_the_page_names_the_time_zone_and_leads_to_where_it_is_set(page):
+    shown = page.get(reverse("alerts")).text
+    assert "(time zone: UTC)" in shown and f'href="{reverse("settings")}"' in shown
 
 
 def test_an_account_is_silenced_and_speaks_again(page, anna, gmx):
