@@ -103,7 +103,7 @@ def unlock_again(request, password: str) -> bytes:
 def typed_twice(posted) -> str:
     """The new password. Raises UsageError."""
     if posted.get("password", "") != posted.get("again", ""):
-        raise UsageError(gettext("The two new passwords are not the same."))
+        raise UsageError(gettext("The two passwords are not the same."))
     return posted.get("password", "")
 
 

@@ -1,13 +1,12 @@
 """Signing up, by invitation or where all may, and the one time that a recovery key is shown."""
 
 from django.conf import settings
-from django.http import Http404
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import get_language, gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import actions, invitations, shown_once
 from accounts.errors import UsageError, VaultError
@@ -18,12 +17,12 @@ _INVITATION = "invitation"
 
 
 @never_cache
-@require_GET
+@require_safe
 def invitation(request, token):
-    """Takes the token out of the address: paths of pages that were refused are logged."""
-    if (found := invitations.find(token)) is None:
-        raise Http404
-    request.session[_INVITATION] = str(found.pk)
+    """Takes the token out of the address, whatever it is: the path of a page that is refused is logged."""
+    request.session.pop(_INVITATION, None)
+    if found := invitations.find(token):
+        request.session[_INVITATION] = str(found.pk)
     return redirect("sign_up")
 
 
