@@ -78,10 +78,11 @@ def export_account(
 def safe_names(names: Mapping[Key, str]) -> dict[Key, str]:
     """A directory name for each: a single path component, distinct from the others whatever the case."""
     taken: set[str] = set()
-    return {key: _distinct(_safe_name(name), taken) for key, name in sorted(names.items(), key=itemgetter(1))}
+    return {key: _distinct(safe_name(name), taken) for key, name in sorted(names.items(), key=itemgetter(1))}
 
 
-def _safe_name(name: str) -> str:
+def safe_name(name: str) -> str:
+    """As one component of a path on any system; without what turns the direction of reading."""
     cleaned = _UNSAFE.sub("_", name).strip(" .")
     return cleaned.encode()[:MAX_NAME_BYTES].decode(errors="ignore") or "_"
 

@@ -26,6 +26,7 @@ class Leaf(NamedTuple):
     kind: str
     type_header: str
     disposition_header: str
+    content_id: str
     encoding: str
     encoded: Callable[[], bytes]
     is_root: bool

@@ -166,8 +166,9 @@ def _leaf(
     disposition = _released(headers.get("content-disposition", ""))
     if inside == "multipart/digest" and not type_header:
         kind = "message/rfc822"  # RFC 2046 section 5.1.5
+    content_id = clean(_released(headers.get("content-id", ""))).strip("<>")
     encoding = headers.get(ENCODING + HELD.decode(), "").partition(";")[0].strip().lower()
-    return Leaf(kind, type_header, disposition, encoding, encoded, is_root)
+    return Leaf(kind, type_header, disposition, content_id, encoding, encoded, is_root)
 
 
 def _released(text: str) -> str:

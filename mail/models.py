@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.fields import BytesField
@@ -99,6 +100,12 @@ class Message(models.Model):
         constraints = [models.UniqueConstraint(fields=["account", "raw_index"], name="each_mail_stored_once")]
         indexes = [
             models.Index(fields=["account", "-internal_date", "server_size"], name="message_newest_first"),
+            models.Index(
+                "account",
+                Coalesce("internal_date", "stored_at").desc(),
+                models.F("id").desc(),
+                name="message_as_listed",
+            ),
             models.Index(fields=["account", "header_index"], name="message_by_header"),
             models.Index(
                 fields=["account", "object_id_index"],

@@ -32,11 +32,15 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file of a mail; one without a name is called by its content type."""
+    """A file of a mail; one without a name is called by its content type.
+
+    The HTML of the mail may show it by its `content_id` (RFC 2392).
+    """
 
     name: str
     content_type: str
     data: bytes
+    content_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def read_content(raw: bytes) -> Content:
     """
     texts, files = _texts_and_files(_normal(raw))
     plain, inside = _unpacked("\n".join(_whole(leaf) for leaf in texts if not _is_html(leaf)))
-    attached = [Attachment(_shown_name(leaf), leaf.kind[:MAX_NAME], leaf.data()) for leaf in files]
+    attached = [_attachment(leaf) for leaf in files]
     html = "\n".join(_whole(leaf) for leaf in texts if _is_html(leaf))
     return Content(plain, html, tuple(attached + inside))
 
@@ -86,6 +86,10 @@ def _is_html(leaf: Leaf) -> bool:
 
 def _shown_name(leaf: Leaf) -> str:
     return (leaf.name() or leaf.kind)[:MAX_NAME]
+
+
+def _attachment(leaf: Leaf) -> Attachment:
+    return Attachment(_shown_name(leaf), leaf.kind[:MAX_NAME], leaf.data(), leaf.content_id)
 
 
 def _text(leaf: Leaf, limit: int | None = None) -> str:

@@ -157,10 +157,11 @@ def backlog(account: MailAccount) -> tuple[int, int]:
 
 def folder_names(account: MailAccount, account_key: bytes) -> dict[UUID, str]:
     """Also of folders that are gone from the server."""
-    return {
-        folder.pk: display_name(vault.unseal(account_key, folder.sealed_name, *place(folder, "sealed_name")))
-        for folder in account.folders.all()
-    }
+    return {folder.pk: folder_name(folder, account_key) for folder in account.folders.all()}
+
+
+def folder_name(folder: Folder, account_key: bytes) -> str:
+    return display_name(vault.unseal(account_key, folder.sealed_name, *place(folder, "sealed_name")))
 
 
 def folder_named(account: MailAccount, account_key: bytes, name: str) -> Folder | None:

@@ -3,6 +3,7 @@ from django.urls import path
 from accounts.views import people, sessions, sign_up
 from accounts.views import settings as own
 from diagnostics import views as diagnostics
+from mail import views as mail
 from pipeline import job_views as job_pages
 from pipeline import readiness
 from pipeline import views as pipeline
@@ -60,4 +61,10 @@ urlpatterns = [
     path("settings/people/invitations/<uuid:invitation_id>/withdraw/", people.withdraw, name="withdraw"),
     path("settings/people/<int:user_id>/deactivate/", people.deactivate, name="deactivate"),
     path("settings/people/<int:user_id>/activate/", people.activate, name="activate"),
+    path("mail/", mail.mail_list, name="mail"),
+    path("mail/<uuid:message_id>/", mail.message, name="message"),
+    path("mail/<uuid:message_id>/html/", mail.message_html, name="message_html"),
+    path("mail/<uuid:message_id>/source/", mail.message_source, name="message_source"),
+    path("mail/<uuid:message_id>/mail.eml", mail.message_file, name="message_file"),
+    path("mail/<uuid:message_id>/attachments/<int:number>/", mail.attachment, name="attachment"),
 ]

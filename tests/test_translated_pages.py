@@ -17,6 +17,7 @@ from diagnostics.alerting import alerts, messages
 from pipeline.models import AccountRun
 from tests import catalogue
 from tests.diagnostics.alerts.conftest import clock, made_account, put_down  # noqa: F401
+from tests.mail.stocked import Stock, letter, page_mail
 from tests.pipeline.test_pages import running, signed_in, words
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
@@ -88,7 +89,8 @@ def test_figures_are_written_as_the_language_writes_them(german, gmx):
     assert "Abrufen: 340 von 1.200 Mails · 8,2 von 21,0 MB" in shown(german, "overview")
 
 
-PAGES = ["overview", "panel", "alerts", "notifications", "unlock", "settings", "people", "recover"]
+PAGES = ["overview", "panel", "history", "alerts", "mail", "notifications"]
+PAGES += ["unlock", "settings", "people", "recover"]
 
 
 def test_no_page_speaks_two_languages(german, anna, gmx, settings):
@@ -103,6 +105,10 @@ def test_no_page_speaks_two_languages(german, anna, gmx, settings):
     settings.MAILHELPER_OPEN_SIGN_UP = True
     pages += [shown(stranger, name) for name in ("sign_in", "sign_up")]
     pages += [shown(german, "account", gmx.pk), words(german.get("/no/such/page/").text)]
+    stock = Stock(anna, gmx)
+    [over_limit] = stock.put(letter("", sender=""), header_only=True)
+    [mail] = stock.put(page_mail('<img src="https://example.org/1.png">'))
+    pages += [shown(german, "mail"), *(shown(german, "message", one.pk) for one in (mail, over_limit))]
     sentences = [text for text in catalogue.texts(catalogue.translated()) if len(text) > 12]
     assert not [text for page in pages for text in sentences if text in page]
 

@@ -4,6 +4,7 @@ from accounts.advice.alerts import AlertWords, alert, channel_kind, delivery, ou
 from accounts.advice.errors import advise, next_try, no_scheduler, no_worker, other_worker_key
 from accounts.advice.findings import finding, unexplained
 from accounts.advice.health import health, status_word
+from accounts.advice.mails import SEAL_BROKEN, not_shown
 from accounts.advice.probes import (
     change,
     fact_label,
@@ -19,6 +20,7 @@ from accounts.advice.probes import (
 from accounts.advice.words import Advice
 
 __all__ = [
+    "SEAL_BROKEN",
     "Advice",
     "AlertWords",
     "advise",
@@ -36,6 +38,7 @@ __all__ = [
     "next_try",
     "no_scheduler",
     "no_worker",
+    "not_shown",
     "other_worker_key",
     "outcome_of_test",
     "probe_advice",
