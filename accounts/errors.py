@@ -36,6 +36,7 @@ class ErrorType(StrEnum):
     TLS_FAILED = "tls_failed"
     DNS_FAILED = "dns_failed"
     CONNECTION_REFUSED = "connection_refused"
+    PRIVATE_HOST = "private_host"
     PROTOCOL_ERROR = "protocol_error"
     MAILBOX_GONE = "mailbox_gone"
     BUDGET = "budget"

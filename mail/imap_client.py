@@ -15,6 +15,7 @@ from accounts.models import Security
 from mail.deadline import resolve
 from mail.imap_errors import password_trouble
 from mail.imap_text import quoted
+from mail.private_hosts import refuse_private
 from mail.wire import Wire
 
 SILENCE_SECONDS = 30
@@ -168,6 +169,8 @@ def expiry_of(sock: socket.socket) -> datetime | None:
 
 
 def connected(family, kind, protocol, address, seconds: float) -> socket.socket:
+    """The only way to a mail server. `address` is numeric, so that none but what was checked is reached."""
+    refuse_private(address[0])
     sock = socket.socket(family, kind, protocol)
     try:
         sock.settimeout(seconds)

@@ -22,6 +22,7 @@ MAILHELPER_WORKER_KEY_FILE = Path(
     env("MAILHELPER_WORKER_KEY_FILE", default="~/.config/mailhelper/worker.key")
 ).expanduser()
 MAILHELPER_ALLOW_PLAINTEXT = env.bool("MAILHELPER_ALLOW_PLAINTEXT", default=False)
+MAILHELPER_ALLOW_PRIVATE_HOSTS = env.bool("MAILHELPER_ALLOW_PRIVATE_HOSTS", default=False)
 MAILHELPER_MAX_MAIL_BYTES = env.int("MAILHELPER_MAX_MAIL_BYTES", default=25 * 1000 * 1000)
 MAILHELPER_WORKERS = env.int("MAILHELPER_WORKERS", default=8)
 MAILHELPER_ARGON2_COST = Cost(memory=64 * 1024, passes=3, lanes=4)

@@ -26,7 +26,11 @@ LOWER_CAP_EVERY = timedelta(minutes=1)
 
 _OF_THE_SERVER = frozenset({ErrorType.THROTTLED, ErrorType.TOO_MANY_CONNECTIONS})
 _NOT_THE_ACCOUNTS = frozenset({ErrorType.NO_KEY, ErrorType.DISK_FULL, ErrorType.BUDGET})
-_NOT_THE_SERVERS = REFUSALS | _NOT_THE_ACCOUNTS | {ErrorType.BUG, ErrorType.UNKNOWN, ErrorType.WORKER_LOST}
+_NOT_THE_SERVERS = (
+    REFUSALS
+    | _NOT_THE_ACCOUNTS
+    | {ErrorType.PRIVATE_HOST, ErrorType.BUG, ErrorType.UNKNOWN, ErrorType.WORKER_LOST}
+)
 
 
 class Verdict(Enum):

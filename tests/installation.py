@@ -61,6 +61,7 @@ class Installation:
             "DJANGO_SETTINGS_MODULE": "mailhelper.settings",
             "DATABASE_URL": f"sqlite:///{self.home / 'var' / 'mailhelper.sqlite3'}",
             "REDIS_URL": "",
+            "MAILHELPER_ALLOW_PRIVATE_HOSTS": "1",
         } | self.engine
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:

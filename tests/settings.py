@@ -23,6 +23,7 @@ os.environ |= {
     "REDIS_URL": own_number(_redis) if _redis else "",
     "DEBUG": "0",
     "MAILHELPER_SECURE_COOKIES": "0",
+    "MAILHELPER_ALLOW_PRIVATE_HOSTS": "1",
 }
 
 from mailhelper.settings import *  # noqa: E402, F403

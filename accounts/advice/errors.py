@@ -66,6 +66,16 @@ _BY_TYPE = {
         N_("No mail server answers at this host and port."),
         N_("Check the port (993 for TLS, 143 for STARTTLS) and whether the server is up."),
     ),
+    ErrorType.PRIVATE_HOST: (
+        N_(
+            "This server's address belongs to this machine or a private network, and this mailhelper fetches "
+            "from public mail servers only."
+        ),
+        N_(
+            "Check the host's spelling. If the server is meant, whoever runs mailhelper can allow it: "
+            "MAILHELPER_ALLOW_PRIVATE_HOSTS=1 in its .env or environment, then start it again."
+        ),
+    ),
     ErrorType.PROTOCOL_ERROR: (
         N_("The server gave an answer that is not IMAP as we know it."),
         N_("Fetch again; if it stays, report it."),

@@ -44,6 +44,8 @@ def tcp(climb: Climb) -> Told:
         try:
             _dial(climb, address)
         except SyncError as error:
+            if error.error_type == ErrorType.PRIVATE_HOST:
+                raise
             refusals.append(error)
     tried = len(climb.addresses[:MOST_ADDRESSES])
     counts = {"addresses": len(climb.addresses), "open": tried - len(refusals)}

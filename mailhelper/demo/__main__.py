@@ -69,6 +69,7 @@ def _configure(home: Path) -> None:
         "REDIS_URL": "",
         "SECRET_KEY": "",
         "DEBUG": "0",
+        "MAILHELPER_ALLOW_PRIVATE_HOSTS": "1",
         "ALLOWED_HOSTS": "localhost,127.0.0.1",
     }
     import django
