@@ -18,7 +18,14 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from accounts import hashers, vault
-from accounts.errors import PasswordTooLong, SealBroken, UsageError, WrongPassword, WrongRecoveryKey
+from accounts.errors import (
+    NameTaken,
+    PasswordTooLong,
+    SealBroken,
+    UsageError,
+    WrongPassword,
+    WrongRecoveryKey,
+)
 from accounts.models import MailAccount, Security, User, Vault
 from accounts.providers import provider_of
 
@@ -238,19 +245,44 @@ def add_account(
     filters: Filters = Filters(),
 ) -> MailAccount:
     """Raises UsageError when the label is taken or the connection would send the password in clear."""
-    _check_connection(security, connection)
+    return save_new(drafted(user, user_key, label, port, security, connection, filters))
+
+
+def drafted(
+    user: User,
+    user_key: bytes,
+    label: str,
+    port: int,
+    security: str,
+    connection: Connection,
+    filters: Filters = Filters(),
+) -> MailAccount:
+    """The same account, not saved yet: it can be examined. Raises UsageError."""
     account = MailAccount(user=user, label=_clean_label(label))
     key = vault.new_key()
     account.sealed_account_key = vault.seal(user_key, key, *_place(account, "sealed_account_key"))
-    _describe(account, key, port, security, connection, filters)
+    describe(account, key, port, security, connection, filters)
+    return account
+
+
+def save_new(account: MailAccount) -> MailAccount:
+    """Raises NameTaken."""
+    _save_named(account, force_insert=True)
+    return account
+
+
+def rename_account(account: MailAccount, label: str) -> None:
+    """Raises UsageError."""
+    account.label = _clean_label(label)
+    _save_named(account, update_fields=["label"])
+
+
+def _save_named(account: MailAccount, **how) -> None:
     try:
         with transaction.atomic():
-            account.save(force_insert=True)
+            account.save(**how)
     except IntegrityError as error:
-        raise UsageError(
-            f"There is already an account named {account.label}; --replace gives it new settings."
-        ) from error
-    return account
+        raise NameTaken(account.label) from error
 
 
 def replace_connection(
@@ -262,8 +294,7 @@ def replace_connection(
     filters: Filters,
 ) -> None:
     """New settings for the same mailbox: its stored mail and its ledger stay, its failures are forgotten."""
-    _check_connection(security, connection)
-    _describe(account, account_key(account, user_key), port, security, connection, filters)
+    describe(account, account_key(account, user_key), port, security, connection, filters)
     account.connection_changed_at = account.next_due = timezone.now()
     described = ("port", "security", "provider", "host_key", "sealed_connection", "sealed_folder_rules")
     account.save(update_fields=[*described, "connection_changed_at", "next_due"])
@@ -273,7 +304,7 @@ def set_schedule(account: MailAccount, interval_minutes: int | None, fixed_times
     """Sync at an interval or, if given, at fixed times of day ("09:00"). Raises UsageError."""
     minutes = account.interval_minutes if interval_minutes is None else interval_minutes
     if not 1 <= minutes <= MINUTES_OF_A_DAY:
-        raise UsageError(f"An interval is from 1 to {MINUTES_OF_A_DAY} minutes.")
+        raise UsageError(gettext("An interval is from 1 to {most} minutes.").format(most=MINUTES_OF_A_DAY))
     account.interval_minutes, account.fixed_times = minutes, sorted({_time_of_day(at) for at in fixed_times})
     account.next_due = None  # the tick gives it its place in line
     account.schedule_changed_at = timezone.now()
@@ -284,7 +315,9 @@ def _time_of_day(text: str) -> str:
     try:
         return datetime.strptime(text.strip(), "%H:%M").strftime("%H:%M")
     except ValueError as error:
-        raise UsageError(f"{text!r} is not a time of day, such as 09:00.") from error
+        raise UsageError(
+            gettext("{text!r} is not a time of day, such as 09:00.").format(text=text)
+        ) from error
 
 
 def set_enabled(account: MailAccount, enabled: bool) -> None:
@@ -296,7 +329,7 @@ def set_enabled(account: MailAccount, enabled: bool) -> None:
 def set_daily_budget(account: MailAccount, megabytes: int) -> None:
     """0 is without limit. Raises UsageError."""
     if not 0 <= megabytes <= MOST_MEGABYTES:
-        raise UsageError(f"A budget is from 0 to {MOST_MEGABYTES} megabytes a day.")
+        raise UsageError(gettext("A budget is from 0 to {most} megabytes a day.").format(most=MOST_MEGABYTES))
     account.daily_budget_bytes = megabytes * 1_000_000
     account.save(update_fields=["daily_budget_bytes"])
 
@@ -337,22 +370,26 @@ def _check_language(code: str) -> None:
 def _clean_label(label: str) -> str:
     label = " ".join(label.split())
     if not label or len(label) > 100 or not label.isprintable():
-        raise UsageError("An account needs a name of 1 to 100 characters, none of them a control character.")
+        raise UsageError(
+            gettext("An account needs a name of 1 to 100 characters, none of them a control character.")
+        )
     return label
 
 
 def _check_connection(security: str, connection: Connection) -> None:
     if not connection.host.strip() or not connection.login or not connection.secret:
-        raise UsageError("Host, login and password must not be empty.")
+        raise UsageError(gettext("Host, login and password must not be empty."))
     if not (connection.host + connection.login + connection.secret).isprintable():
-        raise UsageError("Host, login and password must not hold control characters.")
+        raise UsageError(gettext("Host, login and password must not hold control characters."))
     if set(connection.host) & set("/ @"):
-        raise UsageError("The host is the server's bare name, as imap.gmx.net.")
+        raise UsageError(gettext("The host is the server's bare name, as imap.gmx.net."))
     local = connection.host in LOOPBACK or settings.MAILHELPER_ALLOW_PLAINTEXT
     if security == Security.NONE and not local:
         raise UsageError(
-            "Without TLS the password would travel readable. Use --security tls or starttls "
-            "(or set MAILHELPER_ALLOW_PLAINTEXT if this network is yours)."
+            gettext(
+                "Without TLS the password would travel readable. Choose TLS or STARTTLS as security "
+                "(or set MAILHELPER_ALLOW_PLAINTEXT if this network is yours)."
+            )
         )
 
 
@@ -361,11 +398,15 @@ def checked_ca(pem: str) -> str:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
     except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: letters beyond ASCII
-        raise UsageError("The CA file holds no certificate in PEM form.") from error
+        raise UsageError(gettext("The CA file holds no certificate in PEM form.")) from error
     return pem
 
 
-def _describe(account, key, port, security, connection, filters) -> None:
+def describe(
+    account: MailAccount, key: bytes, port: int, security: str, connection: Connection, filters: Filters
+) -> None:
+    """How its mailbox is reached, and what is fetched; nothing is saved yet. Raises UsageError."""
+    _check_connection(security, connection)
     account.port, account.security = port, security
     account.provider = provider_of(connection.host)
     account.host_key = _host_key(connection.host, port)

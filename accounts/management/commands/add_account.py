@@ -3,7 +3,7 @@ from pathlib import Path
 from django.db import transaction
 
 from accounts import actions, advice, grants, worker_key
-from accounts.errors import UsageError
+from accounts.errors import NameTaken, UsageError
 from accounts.management import filter_options
 from accounts.management.doors import IMAP_PASSWORD, Door, account_named, ask_secret, person, unlock
 from accounts.models import GrantPurpose, Security
@@ -53,7 +53,7 @@ class Command(Door):
                 self.stdout.write(f"{account.label} has new settings; its stored mail stays.")
             else:
                 filters = filter_options.changed(actions.Filters(), options)
-                account = actions.add_account(user, user_key, name, port, security, connection, filters)
+                account = _added(user, user_key, name, port, security, connection, filters)
                 self.stdout.write(
                     f"{account.label} is saved. The first sync shows whether it works; "
                     "manage.py diagnose examines it step by step."
@@ -63,6 +63,13 @@ class Command(Door):
                 self.stdout.write("Background sync is allowed for 90 days.")
         if options["background"] and not worker_key.is_on_this_machine():
             self.stderr.write(self.style.WARNING(advice.other_worker_key()))
+
+
+def _added(*details):
+    try:
+        return actions.add_account(*details)
+    except NameTaken as error:
+        raise UsageError(f"{error} --replace gives it new settings.") from error
 
 
 def _pem(path: Path | None) -> str:

@@ -2,6 +2,7 @@ from django.conf import settings
 
 from accounts import actions
 from accounts.actions import Filters
+from accounts.filter_rules import MEGABYTE
 from accounts.management import filter_options
 from accounts.management.doors import Door, account_named, person, unlock
 
@@ -34,7 +35,7 @@ class Command(Door):
 
 
 def _lines(filters: Filters) -> list[str]:
-    megabytes = (filters.max_mail_bytes or 0) / filter_options.MEGABYTE
+    megabytes = (filters.max_mail_bytes or 0) / MEGABYTE
     told = {
         "only folders like": ", ".join(filters.include),
         "without folders like": ", ".join(filters.exclude),
@@ -44,5 +45,5 @@ def _lines(filters: Filters) -> list[str]:
         "header alone of mails over": f"{megabytes:g} MB" if megabytes else "",
     }
     lines = [f"{what}: {value}" for what, value in told.items() if value]
-    most = settings.MAILHELPER_MAX_MAIL_BYTES / filter_options.MEGABYTE
+    most = settings.MAILHELPER_MAX_MAIL_BYTES / MEGABYTE
     return lines or [f"No filter: all mail up to {most:g} MB is fetched, but trash and junk."]
