@@ -326,11 +326,11 @@ def set_enabled(account: MailAccount, enabled: bool) -> None:
     account.save(update_fields=["enabled", "schedule_changed_at"])
 
 
-def set_daily_budget(account: MailAccount, megabytes: int) -> None:
-    """0 is without limit. Raises UsageError."""
-    if not 0 <= megabytes <= MOST_MEGABYTES:
+def set_daily_budget(account: MailAccount, megabytes: int | None) -> None:
+    """0 is without limit, None what the provider allows. Raises UsageError."""
+    if megabytes is not None and not 0 <= megabytes <= MOST_MEGABYTES:
         raise UsageError(gettext("A budget is from 0 to {most} megabytes a day.").format(most=MOST_MEGABYTES))
-    account.daily_budget_bytes = megabytes * 1_000_000
+    account.daily_budget_bytes = None if megabytes is None else megabytes * 1_000_000
     account.save(update_fields=["daily_budget_bytes"])
 
 

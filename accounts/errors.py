@@ -3,7 +3,7 @@
     MailhelperError
     ├── SyncError            a run or a mail failed: error_type, facts, and the server's words as evidence
     ├── UsageError           a person asked for something that cannot be done
-    │   └── TooManyAttempts  until when nobody's guess is looked at
+    │   ├── TooManyAttempts  until when nobody's guess is looked at
     │   └── NameTaken        another account of theirs is called so
     └── VaultError
         ├── WrongPassword
@@ -91,6 +91,8 @@ class TooManyAttempts(UsageError):
         words = gettext("Too many attempts went wrong. Please try again after {until}.")
         super().__init__(words.format(until=moment(timezone.localtime(until))))
         self.until = until
+
+
 class NameTaken(UsageError):
     def __init__(self, label: str):
         super().__init__(gettext("There is already an account named {label}.").format(label=label))

@@ -11,7 +11,7 @@ from accounts import vault
 from accounts.models import MailAccount
 from diagnostics.models import DiagnosticReport
 from diagnostics.probing import troubled
-from diagnostics.probing.probe import Examination
+from diagnostics.probing.probe import Examination, ProbeResult
 from diagnostics.probing.redact import hosts_left_out
 from mail.sealer import place
 
@@ -35,7 +35,7 @@ def save(
         account=account,
         seconds=round(examination.seconds, 4),
         passed=examination.passed,
-        probes=[_in_clear(result) for result in examination.results],
+        probes=[in_clear(result) for result in examination.results],
         run_id=run_id,
     )
     words = {result.name: result.evidence for result in examination.results if result.evidence}
@@ -48,7 +48,8 @@ def save(
     return report
 
 
-def _in_clear(result) -> dict:
+def in_clear(result: ProbeResult) -> dict:
+    """What may stand in a row readable."""
     shown = asdict(result)
     del shown["evidence"], shown["folder_names"]
     return shown

@@ -1,12 +1,14 @@
-"""A person's own copy: one Maildir per folder, the bytes the server sent, flags kept."""
+"""A person's own copy of the bytes the server sent: Maildirs with the flags, or one ZIP file to download."""
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from accounts.errors import UsageError
 from accounts.models import MailAccount
@@ -31,6 +33,7 @@ _MAILDIR_FLAGS = {
 _UNSAFE = re.compile(r"[^\w .,()+@&=-]")
 MAX_NAME_BYTES = 120
 ONLY_HERE = "~stored only here"  # no folder's directory begins so
+_ZIP_BEGINS = datetime(1980, 1, 1, tzinfo=UTC)
 Key = TypeVar("Key")
 
 
@@ -73,6 +76,52 @@ def export_account(
         directory = target / ONLY_HERE
         count = _write_maildir(directory, mails_stored_only_here(account, opener))
         exported(ExportedFolder(account.label, ONLY_HERE, directory, count))
+
+
+def zipped(account: MailAccount, account_key: bytes, mail_private_key: bytes) -> Iterator[bytes]:
+    """A ZIP file of all its stored mail, a directory per folder; one mail in memory at a time."""
+    opener = MailOpener(mail_private_key, account_key)
+    pieces = _Pieces()
+    with ZipFile(pieces, "w", ZIP_DEFLATED) as archive:
+        for directory, mail in _all_mails(account, account_key, opener):
+            archive.writestr(_zip_entry(directory, mail), mail.raw, ZIP_DEFLATED)
+            yield pieces.take()
+    yield pieces.take()
+
+
+def _all_mails(
+    account: MailAccount, account_key: bytes, opener: MailOpener
+) -> Iterator[tuple[str, StoredMail]]:
+    directories = safe_names(folder_names(account, account_key))
+    for folder in current_folders(account).filter(excluded=False):
+        for mail in stored_mails(folder, opener):
+            yield directories[folder.pk], mail
+    for mail in mails_stored_only_here(account, opener):
+        yield ONLY_HERE, mail
+
+
+def _zip_entry(directory: str, mail: StoredMail) -> ZipInfo:
+    """ZIP knows no time before 1980, and no zone: it is UTC here."""
+    at = max(mail.internal_date or _ZIP_BEGINS, _ZIP_BEGINS)
+    return ZipInfo(f"{directory}/{mail.uid}.eml", at.astimezone(UTC).timetuple()[:6])
+
+
+class _Pieces:
+    """A file that is only written to, and taken from in between."""
+
+    def __init__(self):
+        self._written: list[bytes] = []
+
+    def write(self, piece: bytes) -> int:
+        self._written.append(bytes(piece))
+        return len(piece)
+
+    def flush(self) -> None:
+        pass
+
+    def take(self) -> bytes:
+        written, self._written = b"".join(self._written), []
+        return written
 
 
 def safe_names(names: Mapping[Key, str]) -> dict[Key, str]:

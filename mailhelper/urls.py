@@ -4,8 +4,7 @@ from accounts.views import people, sessions, sign_up
 from accounts.views import settings as own
 from diagnostics import views as diagnostics
 from mail import views as mail
-from pipeline import job_views as job_pages
-from pipeline import readiness
+from pipeline import account_views, job_views, readiness
 from pipeline import views as pipeline
 
 urlpatterns = [
@@ -14,16 +13,23 @@ urlpatterns = [
     path("", pipeline.overview, name="overview"),
     path("panel/", pipeline.panel, name="panel"),
     path("pulse/", pipeline.pulse, name="pulse"),
-    path("jobs/", job_pages.history, name="history"),
-    path("jobs/<uuid:job_id>/", job_pages.job, name="job"),
-    path("jobs/<uuid:job_id>/news/", job_pages.job_news, name="job_news"),
-    path("jobs/<uuid:job_id>/cancel/", job_pages.cancel_job, name="cancel_job"),
-    path("jobs/<uuid:job_id>/retry/", job_pages.retry_job, name="retry_job"),
+    path("jobs/", job_views.history, name="history"),
+    path("jobs/<uuid:job_id>/", job_views.job, name="job"),
+    path("jobs/<uuid:job_id>/news/", job_views.job_news, name="job_news"),
+    path("jobs/<uuid:job_id>/cancel/", job_views.cancel_job, name="cancel_job"),
+    path("jobs/<uuid:job_id>/retry/", job_views.retry_job, name="retry_job"),
     path("fetch/", pipeline.fetch_all, name="fetch_all"),
     path("stop/", pipeline.stop_all, name="stop_all"),
-    path("accounts/add/", pipeline.overview, name="add_account"),
-    path("accounts/<uuid:account_id>/edit/", pipeline.account, name="edit_account"),
-    path("accounts/<uuid:account_id>/password/", pipeline.account, name="new_password"),
+    path("accounts/", account_views.accounts, name="accounts"),
+    path("accounts/add/", account_views.add_account, name="add_account"),
+    path("accounts/trials/<uuid:trial_id>/", account_views.connection_trial, name="connection_trial"),
+    path("accounts/trials/<uuid:trial_id>/keep/", account_views.keep_connection, name="keep_connection"),
+    path("accounts/<uuid:account_id>/edit/", account_views.edit_account, name="edit_account"),
+    path("accounts/<uuid:account_id>/password/", account_views.new_password, name="new_password"),
+    path("accounts/<uuid:account_id>/pause/", account_views.pause_account, name="pause_account"),
+    path("accounts/<uuid:account_id>/resume/", account_views.resume_account, name="resume_account"),
+    path("accounts/<uuid:account_id>/delete/", account_views.delete_account, name="delete_account"),
+    path("accounts/<uuid:account_id>/export/", account_views.export_account, name="export_account"),
     path("accounts/<uuid:account_id>/fetch/", pipeline.fetch_account, name="fetch_account"),
     path("accounts/<uuid:account_id>/", pipeline.account, name="account"),
     path("accounts/<uuid:account_id>/progress/", pipeline.account_progress, name="account_progress"),

@@ -188,10 +188,10 @@ def _folder_names(report: DiagnosticReport, user_key: bytes | None) -> dict[str,
 
 def _steps(report: DiagnosticReport, user_key: bytes | None) -> list[Step]:
     evidence, names = _evidence(report, user_key), _folder_names(report, user_key)
-    return [_step(probe, evidence.get(probe["name"], ""), names) for probe in report.probes]
+    return [step_in_words(probe, evidence.get(probe["name"], ""), names) for probe in report.probes]
 
 
-def _step(probe: dict, evidence: str, names: dict[str, str] | None) -> Step:
+def step_in_words(probe: dict, evidence: str, names: dict[str, str] | None) -> Step:
     skipped = probe["verdict"] == Verdict.SKIPPED
     return Step(
         label=advice.probe_label(probe["name"]),

@@ -33,12 +33,12 @@ def examine(work: Work) -> None:
         on_probe=begin,
         on_result=beat,
         on_bytes=work.received,
-        syncing=lambda: _is_syncing(work.account),
+        syncing=lambda: is_syncing(work.account),
         total_seconds=min(ladder.TOTAL_SECONDS, work.deadline.remaining()),
     )
     with guarded(work.guard):
         reports.save(work.account, key, examination, run_id=work.run.pk)
 
 
-def _is_syncing(account: MailAccount) -> bool:
+def is_syncing(account: MailAccount) -> bool:
     return AccountRun.objects.filter(account=account, kind=JobType.FETCH, status=RunStatus.RUNNING).exists()

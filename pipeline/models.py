@@ -221,3 +221,27 @@ class Rollup(models.Model):
             models.UniqueConstraint(fields=["account", "granularity", "start"], name="one_rollup_per_time")
         ]
         indexes = [models.Index(fields=["granularity", "start"], name="rollup_by_age")]
+
+
+class ConnectionTrial(models.Model):
+    """Settings of an account that are tried before they are saved; a person has one at a time.
+
+    `account` is the one that they are for, or that was made of them. `step` is the probe at hand, `steps` are
+    those behind as in a DiagnosticReport, and `heard_at` is when one ended last. What was typed and what the
+    server said are sealed under the person's key; what was typed is forgotten when it is saved.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="connection_trial"
+    )
+    account = models.ForeignKey(MailAccount, on_delete=models.CASCADE, null=True)
+    sealed_settings = BytesField()
+    sealed_evidence = BytesField(null=True)
+    step = models.CharField(max_length=32, blank=True)
+    steps = models.JSONField(default=list)
+    passed = models.BooleanField(null=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    heard_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    saved_at = models.DateTimeField(null=True)

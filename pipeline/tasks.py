@@ -18,7 +18,7 @@ from accounts import grants
 from accounts.errors import SyncError
 from diagnostics.alerting import by_ping, delivery, rules, turns
 from diagnostics.models import HealthFlip
-from pipeline import checkup, heartbeats, rollups, runner, runs, scheduler, watchdog
+from pipeline import checkup, connection_trials, heartbeats, rollups, runner, runs, scheduler, watchdog
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 from pipeline.senders import Senders
 
@@ -162,6 +162,7 @@ def beat() -> None:
     if settings.MAILHELPER_PING_URL:
         _ring(ping.s(priority=PRIORITY_OF_ALERTS), "the ping")
     rollups.prune()
+    connection_trials.forget_old()
 
 
 @on_startup(name="mailhelper.wake")

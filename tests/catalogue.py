@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 APPS = ("accounts", "mail", "diagnostics", "pipeline", "mailhelper")
 FILE = ROOT / "mailhelper" / "locale" / "de" / "LC_MESSAGES" / "django.po"
 COMPILED = FILE.with_suffix(".mo")
-KEYWORDS = {"gettext": None, "ngettext": (1, 2), "N_": None}
+KEYWORDS = {"gettext": None, "gettext_lazy": None, "ngettext": (1, 2), "N_": None}
 # No dates and no versions: the file changes with its texts alone.
 HEADER = [
     ("Project-Id-Version", "mailhelper"),
