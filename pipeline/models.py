@@ -155,6 +155,8 @@ class AccountRun(models.Model):
         ]
         indexes = [
             models.Index(fields=["account", "-created_at"], name="run_newest_first"),
+            models.Index(fields=["account", "status", "-created_at"], name="run_newest_by_status"),
+            models.Index(fields=["account", "error_type", "-created_at"], name="run_newest_by_error"),
             models.Index(fields=["status", "lease_until"], name="run_by_lease"),
             models.Index(fields=["status", "-priority", "run_after"], name="run_by_turn"),
         ]
