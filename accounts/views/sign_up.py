@@ -79,4 +79,4 @@ def _key_page(request, shown: str, **more):
 
 
 def _next_step(user) -> str:
-    return "settings" if user.mail_accounts.exists() else "overview"
+    return "settings" if user.mail_accounts.exists() else "add_account"

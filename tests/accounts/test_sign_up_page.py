@@ -161,11 +161,11 @@ def test_the_language_is_guessed_from_the_browser(invited):
 
 def test_signing_up_needs_a_csrf_token_and_who_is_signed_in_has_no_need_of_it(new, token):
     assert Client(enforce_csrf_checks=True).post(reverse("sign_up"), FORM).status_code == 403
-    assert new.get(reverse("sign_up"))["Location"] == reverse("overview")
+    assert new.get(reverse("sign_up"))["Location"] == reverse("add_account")
 
 
 def test_the_next_step_is_an_account_and_later_the_settings(new):
-    assert new.post(reverse("recovery_key"), {"kept": "on"})["Location"] == reverse("overview")
+    assert new.post(reverse("recovery_key"), {"kept": "on"})["Location"] == reverse("add_account")
 
 
 def test_another_person_in_the_same_browser_is_not_shown_the_key(new, anna):

@@ -12,6 +12,7 @@ missing=()
 command -v dovecot >/dev/null && command -v doveadm >/dev/null || missing+=(dovecot-imapd)
 has_postgres || missing+=(postgresql)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 apt_install() {
@@ -43,11 +44,11 @@ if command -v apt-get >/dev/null; then
 fi
 
 cat >&2 <<TEXT
-The tests need Dovecot 2.3 (dovecot and doveadm), PostgreSQL and Redis. On Debian or Ubuntu, type:
+The tests need Dovecot 2.3 (dovecot and doveadm), PostgreSQL, Redis and Chromium. On Debian or Ubuntu, type:
 
     sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}
 
-On Fedora: sudo dnf install dovecot postgresql-server redis
-On macOS: brew install dovecot postgresql redis
+On Fedora: sudo dnf install dovecot postgresql-server redis chromium
+On macOS: brew install dovecot postgresql redis && brew install --cask chromium
 TEXT
 exit 1
