@@ -12,7 +12,6 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -108,7 +107,7 @@ def address_of(typed: str) -> str:
 
 def _check_address(email: str) -> None:
     try:
-        validate_email(email)
+        User._meta.get_field("email").clean(email, None)
     except ValidationError as error:
         raise UsageError(gettext("{email!r} is not an e-mail address.").format(email=email)) from error
 

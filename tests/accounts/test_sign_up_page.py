@@ -139,6 +139,7 @@ def test_where_all_may_sign_up_they_do_and_run_nothing(client, db, settings):
         ({"password": "x" * 1025, "again": "x" * 1025}, "at most 1,024 characters"),
         ({"email": "anna@example.org"}, "already a person with the address anna@example.org"),
         ({"email": "nobody"}, "is not an e-mail address"),
+        ({"email": f"{'n' * 250}@example.org"}, "is not an e-mail address"),
         ({"time_zone": "Europe/Atlantis"}, "is not a time zone"),
         ({"language": "xx"}, "There is no language"),
     ],
@@ -161,10 +162,10 @@ def test_the_language_is_guessed_from_the_browser(invited):
 
 def test_signing_up_needs_a_csrf_token_and_who_is_signed_in_has_no_need_of_it(new, token):
     assert Client(enforce_csrf_checks=True).post(reverse("sign_up"), FORM).status_code == 403
-    assert new.get(reverse("sign_up"))["Location"] == reverse("add_account")
+    assert new.get(reverse("sign_up"))["Location"] == reverse("overview")
 
 
-def test_the_next_step_is_an_account_and_later_the_settings(new):
+def test_the_next_step_is_an_account(new):
     assert new.post(reverse("recovery_key"), {"kept": "on"})["Location"] == reverse("add_account")
 
 
