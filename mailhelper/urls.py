@@ -1,3 +1,4 @@
+from django.contrib import admin
 from django.urls import path
 
 from accounts.views import people, sessions, sign_up
@@ -73,4 +74,5 @@ urlpatterns = [
     path("mail/<uuid:message_id>/source/", mail.message_source, name="message_source"),
     path("mail/<uuid:message_id>/mail.eml", mail.message_file, name="message_file"),
     path("mail/<uuid:message_id>/attachments/<int:number>/", mail.attachment, name="attachment"),
+    path("admin/", admin.site.urls),
 ]
