@@ -21,11 +21,15 @@ class UserAdmin(ReadOnlyAdmin):
 @admin.register(MailAccount)
 class MailAccountAdmin(ReadOnlyAdmin):
     names = N_("account"), N_("accounts")
-    list_display = ["label", "user", "provider", "port", "security", "enabled", "next_due", "health__status"]
+    list_display = ["label", "user", "provider", "port", "security", "enabled", "next_due", "status"]
     list_filter = ["enabled", "health__status", "provider", "security"]
     list_select_related = ["user", "health"]
     search_fields = ["label", "user__email"]
     actions = ["pause", "resume"]
+
+    @admin.display(description=gettext_lazy(N_("health")), ordering="health__status")
+    def status(self, account):
+        return account.health.get_status_display()
 
     @admin.action(description=gettext_lazy(N_("Pause")))
     def pause(self, request, accounts):

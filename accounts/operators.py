@@ -14,67 +14,11 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy
 from django.utils.translation import gettext_noop as N_
 
+from accounts.field_names import FIELD_NAMES
 from accounts.fields import BytesField
 
 SECRET = {"password"}
 COUNTED_AT_MOST = 10_000
-
-# Here and not in the models, where each name would be a migration.
-FIELD_NAMES = {
-    "account": N_("account"),
-    "accounts": N_("accounts"),
-    "after": N_("after"),
-    "alert": N_("alert"),
-    "arrow": N_("arrow"),
-    "at": N_("time"),
-    "attempt": N_("attempt"),
-    "attempts": N_("attempts"),
-    "before": N_("before"),
-    "created_at": N_("created"),
-    "date_joined": N_("since"),
-    "decided_at": N_("decided"),
-    "due_at": N_("due"),
-    "email": N_("address"),
-    "emails_fetched": N_("mails fetched"),
-    "enabled": N_("switched on"),
-    "ended_at": N_("ended"),
-    "error_type": N_("error"),
-    "granularity": N_("span"),
-    "is_active": N_("active"),
-    "is_staff": N_("operator"),
-    "is_superuser": N_("superuser"),
-    "job": N_("job"),
-    "kind": N_("kind"),
-    "label": N_("name"),
-    "language": N_("language"),
-    "last_error_type": N_("last error"),
-    "last_login": N_("last sign-in"),
-    "last_success_at": N_("last success"),
-    "mails": N_("mails"),
-    "name": N_("name"),
-    "next_due": N_("next due"),
-    "passed": N_("passed"),
-    "phase": N_("phase"),
-    "port": N_("port"),
-    "provider": N_("provider"),
-    "quarantined": N_("quarantined"),
-    "read_at": N_("read"),
-    "reason": N_("reason"),
-    "retries": N_("retries"),
-    "run": N_("run"),
-    "seconds": N_("seconds"),
-    "security": N_("security"),
-    "sent_at": N_("sent"),
-    "since": N_("since"),
-    "start": N_("start"),
-    "started_at": N_("started"),
-    "status": N_("status"),
-    "successes": N_("successes"),
-    "time_zone": N_("time zone"),
-    "trigger": N_("asked by"),
-    "type": N_("kind"),
-    "user": N_("person"),
-}
 
 
 class OperatorSite(admin.AdminSite):
@@ -142,6 +86,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         for field in model._meta.fields:
             if field.name in FIELD_NAMES:
                 field.verbose_name = gettext_lazy(FIELD_NAMES[field.name])
+
+    @admin.display(description=gettext_lazy(N_("person")), ordering="account__user__email")
+    def owner_of_account(self, row):
+        return row.account.user
 
     def get_fields(self, request, obj=None):
         return [field.name for field in self.model._meta.fields if not is_sealed(field)]

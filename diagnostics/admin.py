@@ -1,6 +1,7 @@
 """What operators see of health, alerts and examinations: not where alerts go, nor what a server said."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy
 from django.utils.translation import gettext_noop as N_
 
 from accounts.operators import ReadOnlyAdmin
@@ -12,7 +13,7 @@ class AccountHealthAdmin(ReadOnlyAdmin):
     names = N_("health of an account"), N_("health of accounts")
     list_display = [
         "account",
-        "account__user",
+        "owner_of_account",
         "status",
         "reason",
         "since",
@@ -29,7 +30,7 @@ class AccountHealthAdmin(ReadOnlyAdmin):
 @admin.register(HealthFlip)
 class HealthFlipAdmin(ReadOnlyAdmin):
     names = N_("change of health"), N_("changes of health")
-    list_display = ["at", "account", "account__user", "before", "after", "reason"]
+    list_display = ["at", "account", "owner_of_account", "before", "after", "reason"]
     list_filter = ["after", "reason"]
     list_select_related = ["account__user"]
     search_fields = ["account__label", "account__user__email"]
@@ -61,11 +62,23 @@ class AlertDeliveryAdmin(ReadOnlyAdmin):
     search_fields = ["alert__user__email"]
     ordering = ["-due_at"]
 
+    @admin.display(description=gettext_lazy(N_("person")))
+    def person(self, delivery):
+        return delivery.alert.user
+
+    @admin.display(description=gettext_lazy(N_("kind")))
+    def kind(self, delivery):
+        return delivery.alert.get_kind_display()
+
+    @admin.display(description=gettext_lazy(N_("channel")))
+    def through(self, delivery):
+        return delivery.channel.get_kind_display()
+
 
 @admin.register(DiagnosticReport)
 class DiagnosticReportAdmin(ReadOnlyAdmin):
     names = N_("examination"), N_("examinations")
-    list_display = ["at", "account", "account__user", "passed", "seconds"]
+    list_display = ["at", "account", "owner_of_account", "passed", "seconds"]
     list_filter = ["passed"]
     list_select_related = ["account__user"]
     search_fields = ["account__label", "account__user__email"]

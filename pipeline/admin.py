@@ -58,7 +58,7 @@ class AccountRunAdmin(ReadOnlyAdmin):
     list_display = [
         "created_at",
         "account",
-        "account__user",
+        "owner_of_account",
         "kind",
         "status",
         "phase",
@@ -79,7 +79,8 @@ class JobEventAdmin(ReadOnlyAdmin):
     """In the order of their numbers, which is that of time and has an index."""
 
     names = N_("event"), N_("events")
-    list_display = ["at", "job_id", "run_id", "arrow", "before", "after", "reason"]
+    list_display = ["at", "job", "run", "arrow", "before", "after", "reason"]
+    list_select_related = ["job", "run"]
     list_filter = ["arrow"]
     ordering = ["-pk"]
 
@@ -87,7 +88,7 @@ class JobEventAdmin(ReadOnlyAdmin):
 @admin.register(Rollup)
 class RollupAdmin(ReadOnlyAdmin):
     names = N_("figures of an account"), N_("figures of accounts")
-    list_display = ["start", "account", "account__user", "granularity", "attempts", "successes", "mails"]
+    list_display = ["start", "account", "owner_of_account", "granularity", "attempts", "successes", "mails"]
     list_filter = ["granularity"]
     list_select_related = ["account__user"]
     search_fields = ["account__label", "account__user__email"]

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import actions, grants
+from accounts.field_names import FIELD_NAMES
 from accounts.fields import BytesField
 from accounts.models import GrantPurpose, KeyGrant, MailAccount, User, WorkerSecret
 from accounts.operators import COUNTED_AT_MOST, CappedPaginator, ReadOnlyAdmin
@@ -243,6 +244,12 @@ def test_a_page_of_operators_obeys_the_policy_of_all_pages(desk, full_house):
         assert not re.search(
             r"<script(?![^>]*(?:src|type=\"application/json\"))|<style|\sstyle=|\son\w+=", answer.text
         )
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_each_field_has_a_name_for_operators(model):
+    shown = admin.site._registry[model].get_fields(None)
+    assert not [name for name in shown if name not in FIELD_NAMES]
 
 
 def test_operators_are_spoken_to_in_their_language(desk, operator, full_house):
