@@ -3,6 +3,7 @@
 import copy
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 from django import forms
@@ -13,12 +14,14 @@ from accounts import actions, filter_rules, grants
 from accounts.actions import MINUTES_OF_A_DAY, MOST_MEGABYTES, Connection, Filters
 from accounts.errors import NameTaken, UsageError
 from accounts.models import GrantPurpose, MailAccount, Security, User
+from mail.queries import current_folders, folder_names
 from pipeline import connection_trials
 from pipeline.broker import PipelineBroker
 from pipeline.connection_trials import Wish
 from pipeline.models import ConnectionTrial
 
 MEGABYTE = filter_rules.MEGABYTE
+MOST_FOLDERS = 200  # to tick
 # Or a browser offers the person's password for mailhelper, and mends how a host is spelt.
 _NO_WORDS = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
 
@@ -119,17 +122,32 @@ class FilterFields(forms.Form):
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
 
-    def filters(self, before: Filters) -> Filters:
-        """Raises UsageError."""
+    def clean_since(self):
+        typed = self.cleaned_data["since"]
+        return _checked(filter_rules.day, typed) if typed else None
+
+    def clean_exclude(self):
+        return _checked(filter_rules.patterns, _lines(self.cleaned_data["exclude"]))
+
+    def clean_include(self):
+        return _checked(filter_rules.patterns, _lines(self.cleaned_data["include"]))
+
+    def clean_max_mail_mb(self):
+        typed = self.cleaned_data["max_mail_mb"]
+        return None if typed is None else _checked(filter_rules.size_limit, typed)
+
+    def filters(self) -> dict:
         typed = self.cleaned_data
-        megabytes = typed["max_mail_mb"]
-        return replace(
-            before,
-            include=filter_rules.patterns(_lines(typed["include"])),
-            exclude=filter_rules.patterns(_lines(typed["exclude"])),
-            since=filter_rules.day(typed["since"]) if typed["since"] else None,
-            max_mail_bytes=None if megabytes is None else filter_rules.size_limit(megabytes),
-        )
+        names = ("since", "exclude", "include")
+        return {name: typed[name] for name in names} | {"max_mail_bytes": typed["max_mail_mb"]}
+
+
+def _checked(rule: Callable, typed):
+    """At its field, not over the form."""
+    try:
+        return rule(typed)
+    except UsageError as error:
+        raise forms.ValidationError(str(error)) from error
 
 
 def _lines(text: str) -> list[str]:
@@ -137,20 +155,45 @@ def _lines(text: str) -> list[str]:
 
 
 class FiltersForm(FilterFields, SavedForm):
+    """The folders that are known can be ticked; what else was left out stands in `exclude`."""
+
+    left_out = forms.MultipleChoiceField(
+        label=gettext_lazy("Leave out these folders"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
     def __init__(self, data=None, *, account: MailAccount, user_key: bytes):
         self._account, self._user_key = account, user_key
-        self._before = actions.filters_of(account, actions.account_key(account, user_key))
+        key = actions.account_key(account, user_key)
+        self._before = actions.filters_of(account, key)
+        self._names = _names_of_folders(account, key, self._before)
+        ticked = [pk for pk, name in self._names.items() if name in self._before.exclude]
         limit = self._before.max_mail_bytes
         shown = {
             "since": self._before.since and self._before.since.isoformat(),
-            "exclude": "\n".join(self._before.exclude),
+            "left_out": ticked,
+            "exclude": "\n".join(
+                pattern for pattern in self._before.exclude if pattern not in self._names.values()
+            ),
             "include": "\n".join(self._before.include),
             "max_mail_mb": limit and limit / MEGABYTE,
         }
         super().__init__(data, initial=shown)
+        self.fields["left_out"].choices = list(self._names.items())
 
     def save(self) -> None:
-        actions.set_filters(self._account, self._user_key, self.filters(self._before))
+        ticked = tuple(self._names[pk] for pk in self.cleaned_data["left_out"])
+        wanted = self.filters() | {"exclude": (*self.cleaned_data["exclude"], *ticked)}
+        actions.set_filters(self._account, self._user_key, replace(self._before, **wanted))
+
+
+def _names_of_folders(account: MailAccount, key: bytes, filters: Filters) -> dict[str, str]:
+    """Those that are synced, or would be if they were not left out by name; none of very many."""
+    rows = {folder.pk: folder for folder in current_folders(account)}
+    if len(rows) > MOST_FOLDERS:
+        return {}
+    names = {pk: name for pk, name in folder_names(account, key).items() if pk in rows}
+    shown = [pk for pk, name in names.items() if not rows[pk].excluded or name in filters.exclude]
+    return {str(pk): names[pk] for pk in sorted(shown, key=names.get)}
 
 
 class ConnectionForm(SavedForm):
@@ -190,8 +233,12 @@ class ConnectionForm(SavedForm):
         super().__init__(data, **options)
         self.fields["security"].choices = _kinds_of_security(self.initial.get("security"))
         self._user, self._user_key, self._tried = user, user_key, tried
-        self.keeps_secret = bool(tried)
         self.trial: ConnectionTrial | None = None
+        if tried:
+            self._say_that_the_secret_is_kept()
+
+    def _say_that_the_secret_is_kept(self) -> None:
+        self.fields["secret"].help_text = gettext("Leave it empty to use the one that is there.")
 
     def clean(self):
         typed = super().clean()
@@ -212,10 +259,12 @@ class ConnectionForm(SavedForm):
         """Raises UsageError."""
         raise NotImplementedError
 
+    def clean_ca_pem(self):
+        typed = self.cleaned_data["ca_pem"]
+        return _checked(actions.checked_ca, typed) if typed else ""
+
     def _connection(self) -> Connection:
-        typed = self.cleaned_data
-        pem = actions.checked_ca(typed["ca_pem"]) if typed["ca_pem"] else ""
-        return Connection(typed["host"], typed["login"], typed["secret"], pem)
+        return Connection(*(self.cleaned_data[name] for name in ("host", "login", "secret", "ca_pem")))
 
     def _typed(self) -> dict:
         return {name: self[name].data for name in self.fields} | {"secret": self.cleaned_data["secret"]}
@@ -251,7 +300,7 @@ class NewAccountForm(ConnectionForm, FilterFields):
             typed["port"],
             typed["security"],
             self._connection(),
-            self.filters(Filters()),
+            Filters(**self.filters()),
         )
         if self._user.mail_accounts.filter(label__iexact=draft.label).exists():
             raise NameTaken(draft.label)
@@ -275,7 +324,7 @@ class ChangeForm(ConnectionForm):
         self._stored = actions.connection_of(account, self._key)
         shown = tried or connection_fields(account, self._stored)
         super().__init__(data, user=account.user, user_key=user_key, tried=tried, initial=shown)
-        self.keeps_secret = True
+        self._say_that_the_secret_is_kept()
 
     def _secret_before(self, typed: dict) -> str:
         if self._tried or typed.get("host") == self._stored.host:
@@ -323,7 +372,7 @@ def with_new_password(account: MailAccount, user_key: bytes, secret: str) -> Cha
     stored = actions.connection_of(account, actions.account_key(account, user_key))
     typed = connection_fields(account, stored) | {"secret": secret}
     form = ChangeForm(typed, account=account, user_key=user_key)
-    form.fields["secret"].required = True
+    form.fields["secret"].required, form.fields["secret"].help_text = True, ""
     return form
 
 

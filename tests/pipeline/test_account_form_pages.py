@@ -366,6 +366,34 @@ def test_filters_are_changed_and_others_stay(browser, anna, connect, mailbox):
     assert after.unread_before == before.unread_before
 
 
+def test_a_folder_that_is_known_is_left_out_by_ticking_it_and_comes_back(
+    browser, anna, account, mailbox, sync
+):
+    mailbox.create("Lists")
+    sync(account)
+    page = browser.get(reverse("edit_account", args=[account.pk])).text
+    [lists] = re.findall(r'value="([^"]+)"[^>]*> Lists</label>', page)
+    key = actions.account_key(account, anna.user_key)
+
+    def chosen(**fields):
+        asked = {"exclude": "Old/*", "include": "", "since": "", "max_mail_mb": ""}
+        edit(browser, account, "filters", **asked | fields)
+        account.refresh_from_db()
+        return actions.filters_of(account, key).exclude
+
+    assert chosen(left_out=[lists]) == ("Old/*", "Lists")
+    sync(account)
+    page = browser.get(reverse("edit_account", args=[account.pk])).text
+    assert re.search(rf'value="{lists}"[^>]*checked', page) and ">\nOld/*</textarea>" in page
+    assert chosen() == ("Old/*",)
+
+
+def test_what_is_wrong_is_said_at_its_field_with_what_was_typed(browser, account):
+    answer = edit(browser, account, "filters", exclude="x" * 300, include="", since="", max_mail_mb="")
+    assert answer.status_code == 422 and "x" * 300 in answer.text
+    assert 'id="id_exclude_error"' in answer.text and "at most 255 characters" in answer.text
+
+
 def test_a_new_connection_takes_the_place_of_the_old_when_it_works(browser, anna, account, dovecot):
     other = Mailbox(dovecot)
     answer = edit(browser, account, "connection", **connection(other))
