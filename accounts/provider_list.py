@@ -46,7 +46,7 @@ PROVIDERS = (
         ("gmail.com", "googlemail.com"),
         "imap.gmail.com",
         N_(
-            "Google wants an app password, not your own: switch on 2-Step Verification, then make one at "
+            "Google wants an app password, not your own: switch on two-step verification, then make one at "
             "myaccount.google.com/apppasswords, and enter its 16 letters."
         ),
         "https://support.google.com/accounts/answer/185833",

@@ -209,7 +209,7 @@ class ConnectionForm(SavedForm):
     port = forms.IntegerField(label=gettext_lazy("Port"), min_value=1, max_value=65535)
     security = forms.ChoiceField(label=gettext_lazy("Security"))
     login = forms.CharField(
-        label=gettext_lazy("Login"),
+        label=gettext_lazy("Login name"),
         max_length=255,
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}

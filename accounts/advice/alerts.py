@@ -53,7 +53,7 @@ _ALERTS = {
     "grant_expiring": (
         N_("{account}: background sync ends soon"),
         N_("The permission to sync {account} without you ends: {expires_at}."),
-        N_("Sign in once, which extends it; or give it anew: manage.py grants EMAIL --background."),
+        N_("Sign in once, which extends it; or: manage.py grants EMAIL --background."),
     ),
     "job_failed": (
         N_("A fetch that you asked for failed"),

@@ -33,19 +33,22 @@ _BY_TYPE = {
         N_("The server refuses this login and password."),
         N_(
             "Check both at the provider's web mail (many providers want an app password here), "
-            "then enter them again: manage.py add_account … --replace."
+            "then enter them again: on the account's page, or manage.py add_account … --replace."
         ),
     ),
     ErrorType.AUTH_FAILED: (
         N_("The server refused the login without saying why."),
         N_(
             "Check login and password, and whether the provider allows IMAP for this mailbox; "
-            "then enter them again: manage.py add_account … --replace."
+            "then enter them again: on the account's page, or manage.py add_account … --replace."
         ),
     ),
     ErrorType.NEEDS_REAUTH: (
         N_("The password or permission for this mailbox has expired."),
-        N_("Renew it at the provider, then enter it again: manage.py add_account … --replace."),
+        N_(
+            "Renew it at the provider, then enter it again: on the account's page, or manage.py "
+            "add_account … --replace."
+        ),
     ),
     ErrorType.ACCOUNT_DISABLED: (
         N_("The provider has closed this mailbox to mail programs."),
@@ -54,8 +57,8 @@ _BY_TYPE = {
     ErrorType.TLS_FAILED: (
         N_("The server's certificate or encryption could not be trusted, so no password was sent."),
         N_(
-            "Check host, port and security (993 with tls, 143 with starttls). For a server with a "
-            "certificate of its own give its CA with --ca-file."
+            "Check host, port and security (993 with TLS, 143 with STARTTLS). For a server with a "
+            "certificate of its own give its authority's in the account's settings (or with --ca-file)."
         ),
     ),
     ErrorType.DNS_FAILED: (
@@ -83,13 +86,15 @@ _BY_TYPE = {
     ),
     ErrorType.MAILBOX_GONE: (
         N_("The server lists a folder that it then refuses to open. The other folders were synced."),
-        N_("Check your rights to that folder, or leave it out with --exclude."),
+        N_(
+            "Check your rights to that folder, or leave it out in the account's settings (or with --exclude)."
+        ),
     ),
     ErrorType.BUDGET: (
         N_("Today's transfer budget of this account is used up."),
         N_(
             "Fetching goes on tomorrow, by itself where background sync is allowed; "
-            "manage.py schedule --budget changes the budget."
+            "the account's settings (or manage.py schedule --budget) change the budget."
         ),
     ),
     ErrorType.BREAKER_OPEN: (
@@ -98,7 +103,7 @@ _BY_TYPE = {
     ),
     ErrorType.PAUSED: (
         N_("This account is paused."),
-        N_("Fetch it alone, or end the pause: manage.py schedule … --resume."),
+        N_("Fetch it alone, or end the pause: on the page Accounts, or manage.py schedule … --resume."),
     ),
     ErrorType.QUOTA: (N_("The mailbox is over its quota."), N_("Free some space at the provider.")),
     ErrorType.DISK_FULL: (
@@ -110,12 +115,12 @@ _BY_TYPE = {
         N_("The workers hold no key for this account."),
         N_(
             "Fetch from a signed-in page, give --user with the password, or allow background sync: "
-            "manage.py grants EMAIL --background."
+            "on the account's page, or manage.py grants EMAIL --background."
         ),
     ),
     ErrorType.NO_ACCOUNTS: (
         N_("There is no account to fetch."),
-        N_("Add one: manage.py add_account --help."),
+        N_("Add one: on the page Accounts, or manage.py add_account --help."),
     ),
     ErrorType.WORKER_LOST: (
         N_("The worker that fetched this mailbox vanished."),
@@ -137,7 +142,10 @@ BY_REASON = {
     ),
     "app_password": (
         N_("The provider takes no ordinary password from mail programs."),
-        N_("Make an app password at the provider and enter it: manage.py add_account … --replace."),
+        N_(
+            "Make an app password at the provider and enter it: on the account's page, or manage.py "
+            "add_account … --replace."
+        ),
     ),
     "oauth2_only": (
         N_(
@@ -191,8 +199,8 @@ BY_REASON = {
     "other_name": (
         N_("The server's certificate is made out for another name, so no password was sent."),
         N_(
-            "Enter the host exactly as the provider writes it in its instructions for mail programs: "
-            "manage.py add_account … --replace."
+            "Enter the host exactly as the provider writes it in its instructions for mail programs: in the "
+            "account's settings, or manage.py add_account … --replace."
         ),
     ),
     "self_signed": (
@@ -200,7 +208,10 @@ BY_REASON = {
             "The server's certificate is signed by itself, so nobody vouches for it, and no password was "
             "sent."
         ),
-        N_("If the server is yours, give its certificate with --ca-file; if not, check the host's spelling."),
+        N_(
+            "If the server is yours, give its certificate in the account's settings (or with --ca-file); if "
+            "not, check the host's spelling."
+        ),
     ),
     "unknown_ca": (
         N_(
@@ -209,39 +220,37 @@ BY_REASON = {
             "was sent."
         ),
         N_(
-            "If the server is yours, give its authority's certificate with --ca-file; if not, check the "
-            "host's "
-            "spelling, and whether a virus scanner or proxy looks into the connection."
+            "If the server is yours, give its authority's certificate in the account's settings (or with "
+            "--ca-file); if not, check the host's spelling, and whether a virus scanner or proxy looks into "
+            "the connection."
         ),
     ),
     "no_starttls": (
         N_("The server offers no encryption (STARTTLS) at this port, so no password was sent."),
         N_(
-            "Use port 993 with --security tls. If the provider promises STARTTLS here, something between "
+            "Use port 993 with TLS. If the provider promises STARTTLS here, something between "
             "you and "
             "the server takes it away."
         ),
     ),
     "no_tls": (
         N_("This port does not speak TLS from the start, so no password was sent."),
-        N_("Use --security starttls with this port (mostly 143), or port 993 with --security tls."),
+        N_("Use STARTTLS as security with this port (mostly 143), or port 993 with TLS."),
     ),
     "speaks_tls": (
         N_("This port speaks TLS from the start, but another kind of security is set."),
-        N_("Use --security tls with this port (mostly 993), or port 143 with --security starttls."),
+        N_("Use TLS as security with this port (mostly 993), or port 143 with STARTTLS."),
     ),
     "not_imap": (
         N_("What answers at this port is not an IMAP server."),
-        N_("Check host and port: IMAP is at 993 with --security tls, or at 143 with --security starttls."),
+        N_("Check host and port: IMAP is at 993 with TLS, or at 143 with STARTTLS."),
     ),
     "login_disabled": (
         N_(
             "The server takes no password over this connection, because it is not encrypted or passwords are "
             "switched off."
         ),
-        N_(
-            "Use --security tls with port 993; if that is set already, ask the provider how programs sign in."
-        ),
+        N_("Use TLS with port 993; if that is set already, ask the provider how programs sign in."),
     ),
     "bye": (
         N_("The server ends the connection with its greeting: it is busy, or does not want this machine."),
@@ -328,7 +337,7 @@ _NO_WORKER = (
     N_("If none is running, start one on the machine that runs mailhelper: manage.py run_huey."),
 )
 _SLOW_TO_CONNECT = N_(
-    "Check host, port and security (993 with tls, 143 with starttls); if right, fetch again later."
+    "Check host, port and security (993 with TLS, 143 with STARTTLS); if right, fetch again later."
 )
 _OWN_LIMIT = (
     N_("The time given to this fetch was over before a mail was stored."),

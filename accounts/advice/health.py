@@ -10,7 +10,7 @@ from accounts.errors import ErrorType
 _HEALTH = {
     "no_background": (
         N_("Background sync is off: this account is synced when you ask for it."),
-        N_("Nothing has to be done. manage.py grants EMAIL --background allows it."),
+        N_("Nothing has to be done. The account's page allows it, or manage.py grants EMAIL --background."),
     ),
     "settings_changed": (
         N_("New settings were entered, and the account begins anew with them."),
@@ -46,7 +46,7 @@ _HEALTH = {
     ),
     ErrorType.NO_KEY: (
         N_("The permission to sync this account in the background has run out."),
-        N_("Sign in and allow it again, or on the command line: manage.py grants EMAIL --background."),
+        N_("Allow it again on the account's page, or: manage.py grants EMAIL --background."),
     ),
 }
 

@@ -33,11 +33,11 @@ _BY_PROBE = {
     ),
     ("tls", ErrorType.TIMEOUT): (
         N_("The server takes the connection, but no encryption comes about."),
-        N_("Check port and security (993 with tls, 143 with starttls); if they are right, try again later."),
+        N_("Check port and security (993 with TLS, 143 with STARTTLS); if they are right, try again later."),
     ),
     ("greeting", ErrorType.TIMEOUT): (
         N_("The server takes the connection and then says nothing."),
-        N_("Check port and security (993 with tls, 143 with starttls); if they are right, try again later."),
+        N_("Check port and security (993 with TLS, 143 with STARTTLS); if they are right, try again later."),
     ),
     ("greeting", ErrorType.CONNECTION_RESET): (
         N_("The server hangs up before it says a word."),
@@ -62,11 +62,16 @@ _BY_PROBE = {
     ),
     ("flags", ErrorType.MAILBOX_GONE): (
         N_("The server lists a folder that it then refuses to open, or hangs up at it."),
-        N_("Check your rights to that folder, or leave it out: manage.py filters … --exclude."),
+        N_(
+            "Check your rights to that folder, or leave it out in the account's settings (or with --exclude)."
+        ),
     ),
     ("flags", ErrorType.PROTOCOL_ERROR): (
         N_("The server does not number the mails of a folder as IMAP asks."),
-        N_("That folder cannot be synced safely; ask the provider, or leave it out with --exclude."),
+        N_(
+            "That folder cannot be synced safely; ask the provider, or leave it out in the account's "
+            "settings."
+        ),
     ),
     ("fetch", ErrorType.UNFETCHABLE): (
         N_("The server does not give a mail that it counts."),

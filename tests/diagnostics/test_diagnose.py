@@ -80,7 +80,7 @@ def test_the_certificate_is_for_another_name(authority, tmp_path, connect, exami
             "tls",
             "The server's certificate is made out for another name, so no password was sent.",
             "Enter the host exactly as the provider writes it in its instructions for mail programs: "
-            "manage.py add_account … --replace.",
+            "in the account's settings, or manage.py add_account … --replace.",
         )
 
 
@@ -92,8 +92,9 @@ def test_the_certificate_is_of_an_authority_that_nobody_knows(security, mailbox,
         "tls",
         "The server's certificate comes from an authority that this machine does not know, so no password "
         "was sent.",
-        "If the server is yours, give its authority's certificate with --ca-file; if not, check the host's "
-        "spelling, and whether a virus scanner or proxy looks into the connection.",
+        "If the server is yours, give its authority's certificate in the account's settings (or with "
+        "--ca-file); if not, check the host's spelling, and whether a virus scanner or proxy "
+        "looks into the connection.",
     )
     assert examination.of("tls").facts["days_left"] == 89
 
@@ -102,7 +103,7 @@ def test_tls_is_chosen_for_a_port_that_begins_in_clear(mailbox, connect, examine
     assert told(examined(connect(mailbox, port=mailbox.server.imap_port))) == (
         "tls",
         "This port does not speak TLS from the start, so no password was sent.",
-        "Use --security starttls with this port (mostly 143), or port 993 with --security tls.",
+        "Use STARTTLS as security with this port (mostly 143), or port 993 with TLS.",
     )
 
 
@@ -112,7 +113,7 @@ def test_starttls_is_chosen_for_a_port_that_speaks_tls(mailbox, connect, examine
     assert told(examined(account)) == (
         "greeting",
         "This port speaks TLS from the start, but another kind of security is set.",
-        "Use --security tls with this port (mostly 993), or port 143 with --security starttls.",
+        "Use TLS as security with this port (mostly 993), or port 143 with STARTTLS.",
     )
 
 
@@ -120,7 +121,7 @@ def test_starttls_is_taken_away_on_the_way(scripted, connect, examined):
     assert told(examined(connect(Mailbox(scripted), security="starttls"))) == (
         "tls",
         "The server offers no encryption (STARTTLS) at this port, so no password was sent.",
-        "Use port 993 with --security tls. If the provider promises STARTTLS here, something between you and "
+        "Use port 993 with TLS. If the provider promises STARTTLS here, something between you and "
         "the server takes it away.",
     )
     assert not [line for line in scripted.commands if b"LOGIN" in line or b"AUTHENTICATE" in line]
@@ -137,7 +138,7 @@ def test_what_answers_is_no_imap_server(first, speaks, security, mailbox, connec
     assert told(examination) == (
         "tls" if security == "tls" else "greeting",
         "What answers at this port is not an IMAP server.",
-        "Check host and port: IMAP is at 993 with --security tls, or at 143 with --security starttls.",
+        "Check host and port: IMAP is at 993 with TLS, or at 143 with STARTTLS.",
     )
     assert examination.results[2].facts["speaks"] == speaks
 
@@ -157,7 +158,7 @@ def test_passwords_are_not_taken_over_this_connection(scripted, connect, examine
         "login",
         "The server takes no password over this connection, because it is not encrypted or passwords are "
         "switched off.",
-        "Use --security tls with port 993; if that is set already, ask the provider how programs sign in.",
+        "Use TLS with port 993; if that is set already, ask the provider how programs sign in.",
     )
     assert not [line for line in scripted.commands if b" LOGIN " in line]
 
@@ -167,5 +168,5 @@ def test_the_password_is_wrong(mailbox, connect, examined):
         "login",
         "The server refuses this login and password.",
         "Check both at the provider's web mail (many providers want an app password here), then enter them "
-        "again: manage.py add_account … --replace.",
+        "again: on the account's page, or manage.py add_account … --replace.",
     )
