@@ -349,6 +349,17 @@ class ChangeForm(ConnectionForm):
         )
 
 
+class NewPasswordForm(ChangeForm):
+    """The rest as it is stored."""
+
+    def __init__(self, data=None, *, account: MailAccount, user_key: bytes):
+        stored = actions.connection_of(account, actions.account_key(account, user_key))
+        rest = connection_fields(account, stored)
+        typed = None if data is None else rest | {"secret": data.get("secret", "")}
+        super().__init__(typed, account=account, user_key=user_key)
+        self.fields["secret"].required, self.fields["secret"].help_text = True, ""
+
+
 def free_name(user: User, wanted: str) -> str:
     """With a number where another account is called so."""
     taken = {label.casefold() for label in user.mail_accounts.values_list("label", flat=True)}
@@ -365,15 +376,6 @@ def connection_fields(account: MailAccount, connection: Connection) -> dict:
         "login": connection.login,
         "ca_pem": connection.ca_pem,
     }
-
-
-def with_new_password(account: MailAccount, user_key: bytes, secret: str) -> ChangeForm:
-    """The rest as it is stored."""
-    stored = actions.connection_of(account, actions.account_key(account, user_key))
-    typed = connection_fields(account, stored) | {"secret": secret}
-    form = ChangeForm(typed, account=account, user_key=user_key)
-    form.fields["secret"].required, form.fields["secret"].help_text = True, ""
-    return form
 
 
 def _fetch(account: MailAccount, key: bytes) -> None:

@@ -23,9 +23,9 @@ from pipeline.account_forms import (
     FiltersForm,
     NameForm,
     NewAccountForm,
+    NewPasswordForm,
     ScheduleForm,
     free_name,
-    with_new_password,
 )
 from pipeline.account_list import account_rows, background_until, trial_page
 from pipeline.broker import PipelineBroker
@@ -164,11 +164,9 @@ def _edited(own: MailAccount, part: str):
 @require_http_methods(GET_OR_POST)
 def new_password(request, user_key, account_id):
     own = _own(request, account_id)
-    form = ChangeForm(account=own, user_key=user_key)
-    if request.method == "POST":
-        form = with_new_password(own, user_key, request.POST.get("secret", ""))
-        if form.saved():
-            return _to_trial(form)
+    form = NewPasswordForm(request.POST or None, account=own, user_key=user_key)
+    if form.saved():
+        return _to_trial(form)
     shown = {"account": own, "form": form, "login": form.initial["login"], "host": form.initial["host"]}
     return render(request, "pipeline/new_password.html", shown, status=422 if form.errors else 200)
 

@@ -86,7 +86,7 @@ def _begin(user: User, user_key: bytes, wish: Wish) -> ConnectionTrial:
     packed = json.dumps(wish.typed).encode()
     trial.sealed_settings = vault.seal(user_key, packed, *place(trial, "sealed_settings"))
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=user.pk)
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
         before = ConnectionTrial.objects.filter(user=user).first()
         if before and is_running(before):
             raise UsageError(gettext("Another connection of yours is being tried. Wait until it has ended."))

@@ -14,7 +14,7 @@ from django.utils import timezone, translation
 from accounts import actions, invitations
 from diagnostics import screen
 from diagnostics.alerting import alerts, messages
-from pipeline.models import AccountRun
+from pipeline.models import AccountRun, ConnectionTrial
 from tests import catalogue
 from tests.diagnostics.alerts.conftest import clock, made_account, put_down  # noqa: F401
 from tests.mail.stocked import Stock, letter, page_mail
@@ -89,8 +89,9 @@ def test_figures_are_written_as_the_language_writes_them(german, gmx):
     assert "Abrufen: 340 von 1.200 Mails · 8,2 von 21,0 MB" in shown(german, "overview")
 
 
-PAGES = ["overview", "panel", "history", "alerts", "mail", "notifications"]
+PAGES = ["overview", "panel", "history", "alerts", "mail", "notifications", "accounts", "add_account"]
 PAGES += ["unlock", "settings", "people", "recover"]
+OF_AN_ACCOUNT = ["account", "edit_account", "new_password", "delete_account"]
 
 
 def test_no_page_speaks_two_languages(german, anna, gmx, settings):
@@ -104,11 +105,15 @@ def test_no_page_speaks_two_languages(german, anna, gmx, settings):
     pages += [shown(stranger, name) for name in ("sign_in", "sign_up", "recover")]
     settings.MAILHELPER_OPEN_SIGN_UP = True
     pages += [shown(stranger, name) for name in ("sign_in", "sign_up")]
-    pages += [shown(german, "account", gmx.pk), words(german.get("/no/such/page/").text)]
     stock = Stock(anna, gmx)
     [over_limit] = stock.put(letter("", sender=""), header_only=True)
     [mail] = stock.put(page_mail('<img src="https://example.org/1.png">'))
     pages += [shown(german, "mail"), *(shown(german, "message", one.pk) for one in (mail, over_limit))]
+    pages += [shown(german, name, gmx.pk) for name in OF_AN_ACCOUNT]
+    pages += [words(german.get("/no/such/page/").text)]
+    pages += [words(german.post(reverse("add_account"), {"address": "anna@gmx.de"}).text)]
+    trial = ConnectionTrial.objects.create(user=anna.user, sealed_settings=b"", finished_at=timezone.now())
+    pages += [shown(german, "connection_trial", trial.pk)]
     sentences = [text for text in catalogue.texts(catalogue.translated()) if len(text) > 12]
     assert not [text for page in pages for text in sentences if text in page]
 

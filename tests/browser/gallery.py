@@ -106,7 +106,9 @@ class Gallery:
         self._flip(self.posteo, 30 * 60, "broken", "healthy")
         self._flip(self.posteo, 31 * 60, "healthy", "broken", "no_success")
         self._flip(self.posteo, 120, "healthy", "broken", "invalid_credentials")
-        alerts.decide(self.anna.user, "broken", "gallery:2", account=self.posteo, reason="invalid_credentials")
+        alerts.decide(
+            self.anna.user, "broken", "gallery:2", account=self.posteo, reason="invalid_credentials"
+        )
 
     def _flip(self, account, minutes: int, before: str, after: str, reason: str = "") -> None:
         at = timezone.now() - timedelta(minutes=minutes)
