@@ -230,7 +230,7 @@ def held(monkeypatch):
 def test_while_it_runs_the_page_asks_again_and_then_no_more(browser, mailbox, held):
     url = add(browser, mailbox, secret="wrong")["Location"]
     answer = browser.get(url, headers=HTMX).text
-    assert 'hx-trigger="every 1s"' in answer and "Look again" in answer and "<html" not in answer
+    assert 'hx-trigger="every 1s, look"' in answer and "Look again" in answer and "<html" not in answer
     held.pop()()
     answer = browser.get(url, headers=HTMX).text
     assert "hx-trigger" not in answer and "refuses this login and password" in answer

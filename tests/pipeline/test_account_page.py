@@ -75,7 +75,7 @@ def test_a_diagnosis_from_the_page_shows_each_step_with_its_time(browser, accoun
 
 def test_while_it_runs_the_page_asks_again_and_then_no_more(browser, account):
     answer = browser.post(reverse("diagnose", args=[account.pk]), headers=HTMX).text
-    assert 'hx-trigger="every 1s"' in answer and "is being examined" in answer
+    assert 'hx-trigger="every 1s, look"' in answer and "is being examined" in answer
     work_is_done()
     answer = browser.get(reverse("diagnosis", args=[account.pk]), headers=HTMX).text
     assert "hx-trigger" not in answer and "✓ Passed" in answer
