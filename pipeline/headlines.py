@@ -29,10 +29,10 @@ def headline(states: list[str], needy: int, pending: int) -> str:
     """Of all accounts' states, how many of them need a person, and the mails still to fetch. Pure."""
     if not states:
         return gettext("No account yet")
-    if "syncing" in states:
-        return gettext("Syncing…")
     if needy:
         return _of_accounts(_NEED_YOU, needy, len(states))
+    if "syncing" in states:
+        return gettext("Syncing…")
     if "new" in states:
         return _of_accounts(_ARE_NEW, states.count("new"), len(states))
     if pending:

@@ -54,10 +54,6 @@ class Column:
     middle: int
     point: int | None
 
-    @property
-    def label_at(self) -> int:
-        return self.top - 6
-
 
 @dataclass(frozen=True)
 class Trend:

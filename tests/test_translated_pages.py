@@ -56,7 +56,7 @@ def test_the_overview_is_in_the_persons_language_whatever_the_browser_asks_for(g
     page = german.get(reverse("overview"), headers={"Accept-Language": "en"})
     assert '<html lang="de">' in page.text and page["Content-Language"] == "de"
     assert "Ihr Postfach braucht Ihre Hilfe" in page.text
-    assert '<span class="badge degraded">' in page.text
+    assert '<span class="badge failed">Fehlgeschlagen</span>' in page.text
     assert "Der Server lehnt diesen Benutzernamen mit diesem Passwort ab." in page.text
     assert "Neues Passwort eingeben" in page.text
 

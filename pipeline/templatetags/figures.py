@@ -1,5 +1,4 @@
 from django import template
-from django.template.defaultfilters import floatformat
 
 from pipeline import words
 
@@ -13,7 +12,8 @@ def seconds(value: float | None) -> str:
 
 @register.filter
 def percent(share: float | None) -> str:
-    return "–" if share is None else f"{floatformat(100 * share, 0)} %"
+    """100 % is all of them and nothing less."""
+    return "–" if share is None else f"{int(100 * share)} %"
 
 
 register.filter("phase_word", words.phase_word)

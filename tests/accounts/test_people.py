@@ -90,7 +90,7 @@ def test_what_is_no_address_is_refused(address):
         ("", "too short"),
         ("nine char", "too short"),
         (COMMON, "too common"),
-        ("anna.lindenau@example.org", "too similar to the email"),
+        ("anna.lindenau@example.org", "too similar to the address"),
     ],
 )
 def test_a_weak_password_is_refused_with_its_reason(password, why):

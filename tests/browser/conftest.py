@@ -55,9 +55,12 @@ def _note_complaint(message, wrong: list[str]) -> None:
         wrong.append(message.text)
 
 
-def sign_in(page, site: str, email: str, password: str) -> None:
+def sign_in(
+    page, site: str, email: str, password: str, words=("E-mail address", "Password", "Sign in")
+) -> None:
+    address, secret, button = words
     page.goto(f"{site}/sign-in/")
-    page.get_by_label("E-mail address").fill(email)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label(address).fill(email)
+    page.get_by_label(secret, exact=True).fill(password)
+    page.get_by_role("button", name=button).click()
     page.wait_for_url(f"{site}/")

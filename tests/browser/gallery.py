@@ -54,7 +54,7 @@ class Gallery:
             if folder.name != "INBOX":
                 box.create(folder.name)
             for mail in folder.mails:
-                box.append(mail.raw, folder.name)
+                box.append(mail.raw, folder.name, flags=mail.flags, date=mail.date)
         account = connect(box, name=name)
         sync(account)
         return account

@@ -1,0 +1,83 @@
+"""Every page as people see it: nothing keeps anybody out, and a picture of each lies in build/screenshots."""
+
+from functools import partial
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+
+from accounts import actions, invitations
+from mail.models import Message
+from tests.browser.conftest import BUILD, sign_in
+from tests.browser.gallery import Gallery
+
+pytestmark = pytest.mark.django_db(transaction=True)
+WIDTHS = (1280, 390)
+STRANGERS = ("sign_in", "recover", "sign_up")
+
+
+@pytest.fixture
+def gallery(anna, connect, dovecot, sync, settings):
+    settings.MAILHELPER_OPEN_SIGN_UP = True
+    type(anna.user).objects.filter(pk=anna.user.pk).update(is_staff=True, is_superuser=True)
+    invitations.invite(anna.user, makes_operator=False)
+    return Gallery(anna, connect, dovecot, sync)
+
+
+def pages_of(gallery) -> dict[str, str]:
+    """Path by name of the picture."""
+    message = Message.objects.filter(account=gallery.gmail).order_by("internal_date").last()
+    named = {
+        "overview": reverse("overview"),
+        "mail": reverse("mail"),
+        "message": reverse("message", args=[message.pk]),
+        "accounts": reverse("accounts"),
+        "add-account": reverse("add_account"),
+        "history": reverse("history"),
+        "job-running": reverse("job", args=[gallery.running_job.pk]),
+        "job-failed": reverse("job", args=[gallery.ended_job.pk]),
+        "notifications": reverse("notifications"),
+        "alerts": reverse("alerts"),
+        "settings": reverse("settings"),
+        "people": reverse("people"),
+        "unlock": reverse("unlock"),
+        "not-found": "/no/such/page/",
+    }
+    for name in ("account", "edit_account", "new_password", "delete_account"):
+        named[name.replace("_", "-")] = reverse(name, args=[gallery.posteo.pk])
+    return named | {"account-healthy": reverse("account", args=[gallery.gmx.pk])}
+
+
+def violations(page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
+
+
+def look(page, path: str, name: str, scheme: str, *, pictures: bool) -> list[str]:
+    page.goto(path)
+    found = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        found += [f"{name} {width} {scheme}: {one}" for one in violations(page)]
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            found.append(f"{name} {width}: is wider than the window")
+        if pictures:
+            page.screenshot(path=BUILD / f"{name}-{width}-{scheme}.png", full_page=True)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_no_page_keeps_anybody_out(gallery, live_server, visitor, anna, language, scheme):
+    actions.set_language(anna.user, language)
+    actions.set_time_zone(anna.user, "Europe/Berlin")
+    stranger, hers = (visitor(scheme=scheme, language=language) for _ in range(2))
+    sign_in_in = {"en": sign_in, "de": partial(sign_in, words=("E-Mail-Adresse", "Passwort", "Anmelden"))}
+    sign_in_in[language](hers, live_server.url, anna.user.email, anna.password)
+    found = []
+    for name in STRANGERS:
+        path = live_server.url + reverse(name)
+        found += look(stranger, path, name.replace("_", "-"), scheme, pictures=language == "en")
+    for name, path in pages_of(gallery).items():
+        found += look(hers, live_server.url + path, name, scheme, pictures=language == "en")
+    assert not found, "\n".join(found)
