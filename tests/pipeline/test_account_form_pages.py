@@ -205,6 +205,14 @@ def test_a_server_that_is_down_can_be_saved_anyway_once(browser, mailbox, anna):
     assert AccountRun.objects.count() == 1
 
 
+def test_two_windows_save_it_once(browser, mailbox, held):
+    add(browser, mailbox)
+    held.pop()()
+    trial = ConnectionTrial.objects.get()
+    with pytest.raises(connection_trials.Abandoned):
+        connection_trials.keep(trial, None)
+
+
 def test_a_name_that_is_taken_meanwhile_is_said_when_it_is_saved(browser, mailbox, connect):
     answer = add(browser, mailbox, port=1)
     connect(mailbox)
