@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from django import forms
 from django.conf import settings
+from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts import actions, filter_rules, grants
@@ -36,11 +37,11 @@ class AddressForm(forms.Form):
 class SavedForm(forms.Form):
     """A form that saves; what cannot be done is said in it."""
 
-    def saved(self) -> bool:
+    def saved(self, save: Callable[[], object] | None = None) -> bool:
         if not self.is_valid():
             return False
         try:
-            self.save()
+            (save or self.save)()
         except NameTaken as error:
             self.add_error("label", str(error))
         except UsageError as error:
@@ -281,6 +282,11 @@ def _kinds_of_security(present: str | None) -> list[tuple[str, str]]:
 class NewAccountForm(ConnectionForm, FilterFields):
     label = NameForm.base_fields["label"]
     interval_minutes = ScheduleForm.base_fields["interval_minutes"]
+    unread_only = forms.BooleanField(
+        label=gettext_lazy("Of the mail that is there now only the unread"),
+        required=False,
+        help_text=gettext_lazy("What arrives later comes whole."),
+    )
     background = forms.BooleanField(
         label=gettext_lazy("Sync it by itself for 90 days, also while I am not signed in"),
         required=False,
@@ -300,7 +306,7 @@ class NewAccountForm(ConnectionForm, FilterFields):
             typed["port"],
             typed["security"],
             self._connection(),
-            Filters(**self.filters()),
+            Filters(**self.filters(), unread_before=timezone.now() if typed["unread_only"] else None),
         )
         if self._user.mail_accounts.filter(label__iexact=draft.label).exists():
             raise NameTaken(draft.label)

@@ -118,9 +118,8 @@ def keep_connection(request, user_key, trial_id):
     if trial.saved_at or not connection_trials.can_be_kept(trial):
         return redirect("connection_trial", trial.pk)
     form = _form_of(trial, user_key, data=connection_trials.typed_in(trial, user_key))
-    form.save = lambda: connection_trials.keep(trial, form.wish())
     try:
-        if not form.saved():
+        if not form.saved(lambda: connection_trials.keep(trial, form.wish())):
             return _trial_page(request, user_key, trial, form, status=422)
     except Abandoned:
         pass

@@ -117,12 +117,15 @@ def test_what_is_no_address_is_said(browser):
 
 def test_an_account_that_works_is_saved_and_its_first_sync_begins(browser, anna, mailbox):
     mailbox.append(mail("one"))
-    answer = add(browser, mailbox, exclude="Lists/*\nOld", since="2024-01-31", max_mail_mb="2.5")
+    answer = add(
+        browser, mailbox, exclude="Lists/*\nOld", since="2024-01-31", max_mail_mb="2.5", unread_only="on"
+    )
     account = MailAccount.objects.get()
     assert browser.get(answer["Location"])["Location"] == reverse("account", args=[account.pk])
     assert stored_connection(anna, account).secret == mailbox.password
     filters = actions.filters_of(account, actions.account_key(account, anna.user_key))
     assert filters.exclude == ("Lists/*", "Old") and filters.max_mail_bytes == 2_500_000
+    assert filters.unread_before and filters.since.year == 2024
     assert KeyGrant.objects.filter(purpose="background", revoked_at=None).count() == 1
     run = AccountRun.objects.get()
     assert run.max_mails is None
