@@ -1,5 +1,7 @@
 """The pages on which people add, change and remove their accounts."""
 
+from functools import wraps
+
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -10,6 +12,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import actions
+from accounts.advice import advise
+from accounts.errors import ErrorType, SealBroken
 from accounts.models import MailAccount
 from accounts.pages import go, signed_in, with_user_key
 from accounts.providers import preset, provider_of_address
@@ -36,6 +40,21 @@ GET_OR_POST = ["GET", "POST"]
 PARTS = {"name": NameForm, "connection": ChangeForm, "schedule": ScheduleForm, "filters": FiltersForm}
 
 
+def opens_seals(view):
+    """Gives view(request, user_key, …) its key; where a seal does not open, says so and what helps."""
+
+    @with_user_key
+    @wraps(view)
+    def guarded(request, *args, **kwargs):
+        try:
+            return view(request, *args, **kwargs)
+        except SealBroken:
+            words = advise(ErrorType.NO_KEY, {"reason": "seal_broken"})
+            return render(request, "pipeline/seal_broken.html", {"words": words}, status=409)
+
+    return guarded
+
+
 @never_cache
 @signed_in
 @require_GET
@@ -45,7 +64,7 @@ def accounts(request):
 
 @sensitive_post_parameters("secret")
 @never_cache
-@with_user_key
+@opens_seals
 @require_http_methods(GET_OR_POST)
 def add_account(request, user_key):
     """First the address alone; what is known of its provider fills the form in."""
@@ -86,7 +105,7 @@ def _tried(request, user_key, account: MailAccount | None) -> dict | None:
 
 
 @never_cache
-@with_user_key
+@opens_seals
 @require_GET
 def connection_trial(request, user_key, trial_id):
     """How the trial goes; the part of it that changes asks again each second."""
@@ -110,7 +129,7 @@ def _trial_page(request, user_key, trial, form, name="trial.html", status=200):
 
 
 @never_cache
-@with_user_key
+@opens_seals
 @require_POST
 def keep_connection(request, user_key, trial_id):
     """Save what did not pass, where that is no refusal."""
@@ -128,7 +147,7 @@ def keep_connection(request, user_key, trial_id):
 
 @sensitive_post_parameters("secret")
 @never_cache
-@with_user_key
+@opens_seals
 @require_http_methods(GET_OR_POST)
 def edit_account(request, user_key, account_id):
     own = _own(request, account_id)
@@ -159,7 +178,7 @@ def _edited(own: MailAccount, part: str):
 
 @sensitive_post_parameters("secret")
 @never_cache
-@with_user_key
+@opens_seals
 @require_http_methods(GET_OR_POST)
 def new_password(request, user_key, account_id):
     own = _own(request, account_id)
@@ -188,7 +207,7 @@ def _enabled(request, account_id, enabled: bool):
 
 
 @never_cache
-@with_user_key
+@opens_seals
 @require_http_methods(GET_OR_POST)
 def delete_account(request, user_key, account_id):
     own = _own(request, account_id)
@@ -204,7 +223,7 @@ def delete_account(request, user_key, account_id):
 
 
 @never_cache
-@with_user_key
+@opens_seals
 @require_GET
 def export_account(request, user_key, account_id):
     """All its mail as a ZIP file, decrypted here and now, one mail in memory at a time."""

@@ -557,6 +557,15 @@ def everything_in_rows() -> str:
     return repr([[bytes(one) if isinstance(one, memoryview) else one for one in row] for row in rows])
 
 
+@pytest.mark.parametrize("name", ["edit_account", "new_password", "export_account"])
+def test_a_seal_that_does_not_open_is_said_and_the_account_can_be_deleted(browser, account, name):
+    MailAccount.objects.update(sealed_account_key=b"changed")
+    answer = browser.get(reverse(name, args=[account.pk]))
+    assert answer.status_code == 409 and "does not open" in answer.text
+    browser.post(reverse("delete_account", args=[account.pk]), {"sure": "on"})
+    assert not MailAccount.objects.exists()
+
+
 # What it costs
 
 
