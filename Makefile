@@ -9,7 +9,7 @@ TEST_NEEDS := $(VENV)/.test-needs
 FUZZ_NEEDS := $(VENV)/.fuzz-needs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fuzz histories chaos bench bench-trips bench-memory bench-figures messages lint clean
+.PHONY: help demo run test fuzz histories chaos bench bench-trips bench-memory bench-figures screenshots messages lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ bench-memory: $(TEST_NEEDS)  ## a worker's peak memory (ARGS=0.1 for a tenth of 
 bench-figures: $(TEST_NEEDS)  ## the figures of a million runs, and how long reading them takes (ARGS=100000 runs)
 	@$(BIN)/python -m bench.figures $(ARGS)
 
+screenshots: $(TEST_NEEDS)  ## a picture of every page in build/screenshots, and the README's two in docs/
+	@bash tests/servers/install_servers.sh
+	@$(BIN)/python -m pytest -n 2 -q tests/browser/test_gallery_page.py
+	@cp build/screenshots/top/overview-1280-light.png build/screenshots/top/overview-390-dark.png docs/
+
 messages: $(TEST_NEEDS)  ## bring the German catalogue up to date with the code; says what has no words yet
 	@$(BIN)/python -m tests.catalogue
 
@@ -62,7 +67,7 @@ lint: $(TEST_NEEDS)  ## put the code into its style
 	@$(BIN)/ruff format .
 
 clean:  ## remove what make made, keys and mail excepted
-	rm -rf $(VENV) var/demo var/fuzz .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build var/demo var/fuzz .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 …")'

@@ -10,7 +10,7 @@ from accounts.errors import REFUSALS, ErrorType
 from accounts.models import MailAccount
 
 _TRY_NOW = (N_("Try now"), "fetch_account", True)
-_DIAGNOSE = (N_("Diagnose"), "account", False)
+_DIAGNOSE = (N_("Diagnose"), "account#diagnosis", False)
 _NEW_PASSWORD = (N_("Enter new password"), "new_password", False)
 _ALLOW = (N_("Allow background sync"), "allow_background", True)
 _EDIT = (N_("Change the settings"), "edit_account", False)
@@ -39,4 +39,10 @@ def cures_of(account: MailAccount, state: str, reason: str) -> list[Cure]:
     if state in ("syncing", "stuck", "healthy", "new", "manual", "pausing"):
         return []
     known = _BY_REASON.get(reason, (_TRY_NOW, _DIAGNOSE))
-    return [Cure(gettext(label), reverse(name, args=[account.pk]), posts) for label, name, posts in known]
+    return [Cure(gettext(label), _url(name, account), posts) for label, name, posts in known]
+
+
+def _url(name: str, account: MailAccount) -> str:
+    """Of a page, or of a part of it."""
+    page, mark, part = name.partition("#")
+    return reverse(page, args=[account.pk]) + mark + part

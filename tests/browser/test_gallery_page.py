@@ -63,6 +63,7 @@ def look(page, path: str, name: str, scheme: str, *, pictures: bool) -> list[str
             found.append(f"{name} {width}: is wider than the window")
         if pictures:
             page.screenshot(path=BUILD / f"{name}-{width}-{scheme}.png", full_page=True)
+            page.screenshot(path=BUILD / "top" / f"{name}-{width}-{scheme}.png")
     return found
 
 
