@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 import zstandard
-from django.db.models import Count, Exists, F, OuterRef, Subquery, Sum
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from accounts import vault
@@ -74,13 +74,12 @@ def current_folders(account: MailAccount):
     return account.folders.filter(gone_at=None)
 
 
-def folder_figures(account: MailAccount, reasons: bool = True) -> list[FolderFigures]:
-    """In one query more with the reasons why mails are excluded."""
-    excluded_by = _excluded_by(account) if reasons else {}
-    return [_figures(folder, excluded_by.get(folder.pk, {})) for folder in _counted(current_folders(account))]
+def folder_figures(account: MailAccount) -> list[FolderFigures]:
+    reasons = _excluded_by(account)
+    return [figures_of_folder(row, reasons.get(row.pk)) for row in counted(current_folders(account))]
 
 
-def _counted(folders):
+def counted(folders: QuerySet[Folder]) -> QuerySet[Folder]:
     """Each with its ledger's rows by state, counted from the index alone."""
     rows = LedgerEntry.objects.filter(folder=OuterRef("pk"), uidvalidity=OuterRef("uidvalidity")).order_by()
     return folders.annotate(**{f"{state}_entries": _count(rows.filter(state=state)) for state in EntryState})
@@ -100,7 +99,8 @@ def _excluded_by(account: MailAccount) -> dict[UUID, dict[str, int]]:
     return found
 
 
-def _figures(folder: Folder, excluded_by: dict[str, int]) -> FolderFigures:
+def figures_of_folder(folder: Folder, excluded_by: dict[str, int] | None = None) -> FolderFigures:
+    """Of a counted one."""
     on_server = folder.server_count or 0
     counted = {state: getattr(folder, f"{state}_entries") for state in EntryState.values}
     if folder.excluded:
@@ -113,7 +113,7 @@ def _figures(folder: Folder, excluded_by: dict[str, int]) -> FolderFigures:
         left_out=folder.excluded,
         on_server=on_server,
         as_of=folder.as_of,
-        excluded_by=excluded_by,
+        excluded_by=excluded_by or {},
         **counted,
     )
 
@@ -125,8 +125,8 @@ def account_figures(account: MailAccount) -> AccountFigures:
 def figures_of(accounts: Iterable[MailAccount]) -> dict[UUID, AccountFigures]:
     """In one query, whatever the number of accounts."""
     by_account: dict[UUID, list[FolderFigures]] = {account.pk: [] for account in accounts}
-    for folder in _counted(Folder.objects.filter(account__in=by_account, gone_at=None)):
-        by_account[folder.account_id].append(_figures(folder, {}))
+    for folder in counted(Folder.objects.filter(account__in=by_account, gone_at=None)):
+        by_account[folder.account_id].append(figures_of_folder(folder))
     return {account_id: _sum(folders) for account_id, folders in by_account.items()}
 
 

@@ -1,5 +1,6 @@
 """What one account's page shows: how it is and was, and what the last examination found."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -11,26 +12,24 @@ from accounts.errors import SealBroken
 from accounts.models import MailAccount
 from diagnostics import reports
 from diagnostics.models import DiagnosticReport, HealthFlip
-from diagnostics.probing import troubled
 from diagnostics.probing.probe import Verdict
 from diagnostics.screen import MARKS, folder_lines, told
 from mail.ledger import is_current
-from mail.models import EntryState, LedgerEntry
-from mail.queries import FolderFigures, folder_figures, folder_names
+from mail.models import EntryState, Folder, LedgerEntry
+from mail.queries import FolderFigures, counted, current_folders, figures_of_folder, folder_name
 from pipeline.budget import Budget
 from pipeline.cures import cures_of
 from pipeline.health_days import DAYS, HealthDay, health_days
-from pipeline.models import RUN_ACTIVE, JobType
+from pipeline.models import RUN_ACTIVE, AccountRun, JobType
 from pipeline.progress import Progress
 from pipeline.pulse import known_of
-from pipeline.queries import HealthReport, health_reports, newest_runs, run_report
+from pipeline.queries import HealthReport, health_reports, newest_by_kind, run_report
 from pipeline.trend import DAYS_OF_A_TREND, in_words, tallies_of_days, trend
 from pipeline.words import use_word
 
 FLIPS_SHOWN = 20
 FLIPS_READ = 2000
 QUARANTINED_SHOWN = 100
-REPORTS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -85,12 +84,13 @@ class Quarantined:
 
 def page_of(account: MailAccount, user_key: bytes | None, report_id=None) -> dict:
     """Of an account as pulse.watched reads it."""
-    known = known_of([account], newest_runs([account]))
-    [health] = health_reports([account], known)
+    runs = newest_by_kind(account)
+    fetched = {account.pk: runs[JobType.FETCH]} if JobType.FETCH in runs else {}
+    [health] = health_reports([account], known_of([account], fetched))
     since = timezone.now() - timedelta(days=DAYS)
     flips = list(account.flips.filter(at__gt=since).order_by("-at")[:FLIPS_READ])
-    folders = folder_figures(account, reasons=False)
-    names = _names(account, user_key)
+    rows = list(counted(current_folders(account)))
+    folders, names = [figures_of_folder(row) for row in rows], _names(account, user_key, rows)
     tallies = tallies_of_days([account], DAYS_OF_A_TREND)
     return {
         "account": account,
@@ -105,7 +105,7 @@ def page_of(account: MailAccount, user_key: bytes | None, report_id=None) -> dic
         "folders": sorted((_folder_line(one, names) for one in folders), key=_by_name),
         "quarantined": _quarantined(account, names) if any(one.quarantined for one in folders) else [],
         "budget": Budget.of(account),
-    } | diagnosis_of(account, user_key, report_id)
+    } | _diagnosis(account, runs.get(JobType.DIAGNOSTICS), user_key, names, report_id)
 
 
 def _days(account: MailAccount, health: HealthReport, flips: list[HealthFlip]) -> list[HealthDay]:
@@ -115,12 +115,13 @@ def _days(account: MailAccount, health: HealthReport, flips: list[HealthFlip]) -
     return health_days(changes, account.created_at.astimezone(zone), health.status, now)
 
 
-def _names(account: MailAccount, user_key: bytes | None) -> dict[UUID, str]:
-    """Of folders, by the id of their row; none while the session is locked, or where a seal does not open."""
+def _names(account: MailAccount, user_key: bytes | None, rows: Iterable[Folder]) -> dict[UUID, str]:
+    """By the id of their row; none while the session is locked, or where a seal does not open."""
     if user_key is None:
         return {}
     try:
-        return folder_names(account, actions.account_key(account, user_key))
+        key = actions.account_key(account, user_key)
+        return {row.pk: folder_name(row, key) for row in rows}
     except SealBroken:
         return {}
 
@@ -147,12 +148,17 @@ def _change(flip: HealthFlip) -> Change:
     )
 
 
-def diagnosis_of(account: MailAccount, user_key: bytes | None, report_id=None) -> dict:
-    """The report asked for, or the newest, and the examination that is under way."""
-    kept = list(account.reports.order_by("-at")[:REPORTS_SHOWN])
+def diagnosis_of(account: MailAccount, user_key: bytes | None) -> dict:
+    """The newest report, and the examination that is under way."""
+    run = newest_by_kind(account).get(JobType.DIAGNOSTICS)
+    return _diagnosis(account, run, user_key, _names(account, user_key, current_folders(account)))
+
+
+def _diagnosis(account: MailAccount, run: AccountRun | None, user_key, names, report_id=None) -> dict:
+    """Of the report asked for, or the newest."""
+    kept = list(account.reports.order_by("-at"))
     shown = next((report for report in kept if report_id in (None, report.pk)), None)
-    steps = _steps(shown, user_key) if shown else []
-    run = newest_runs([account], JobType.DIAGNOSTICS).get(account.pk)
+    steps = _steps(shown, user_key, names) if shown else []
     return {
         "account": account,
         "examining": run_report(run) if run and run.status in RUN_ACTIVE else None,
@@ -160,7 +166,7 @@ def diagnosis_of(account: MailAccount, user_key: bytes | None, report_id=None) -
         "report": shown,
         "steps": [step for step in steps if step.verdict != Verdict.SKIPPED],
         "not_asked": [step for step in steps if step.verdict == Verdict.SKIPPED],
-        "differences": _differences(shown) if shown else [],
+        "differences": _differences(shown, kept) if shown else [],
         "reports": kept,
     }
 
@@ -175,19 +181,9 @@ def _evidence(report: DiagnosticReport | None, user_key: bytes | None) -> dict[s
         return {}
 
 
-def _folder_names(report: DiagnosticReport, user_key: bytes | None) -> dict[str, str] | None:
-    """By the id of their row; None while the session is locked, or where a seal does not open."""
-    if user_key is None or not any(troubled.has_any(probe["facts"]) for probe in report.probes):
-        return None
-    try:
-        names = folder_names(report.account, actions.account_key(report.account, user_key))
-    except SealBroken:
-        return None
-    return {str(folder_id): name for folder_id, name in names.items()}
-
-
-def _steps(report: DiagnosticReport, user_key: bytes | None) -> list[Step]:
-    evidence, names = _evidence(report, user_key), _folder_names(report, user_key)
+def _steps(report: DiagnosticReport, user_key: bytes | None, names: dict[UUID, str]) -> list[Step]:
+    evidence = _evidence(report, user_key)
+    names = {str(folder_id): name for folder_id, name in names.items()} or None
     return [step_in_words(probe, evidence.get(probe["name"], ""), names) for probe in report.probes]
 
 
@@ -207,8 +203,9 @@ def step_in_words(probe: dict, evidence: str, names: dict[str, str] | None) -> S
     )
 
 
-def _differences(report: DiagnosticReport) -> list[str]:
-    before = reports.last_passed_before(report)
+def _differences(report: DiagnosticReport, kept: list[DiagnosticReport]) -> list[str]:
+    """From the last one that passed before; `kept` has the newest first."""
+    before = next((one for one in kept if one.passed and one.at < report.at), None)
     changes = reports.compare(before, report) if before else []
     return [advice.change(one.probe, one.what, one.before, one.after) for one in changes]
 

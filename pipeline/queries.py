@@ -5,10 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 from itertools import groupby
+from operator import or_
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from accounts import advice
@@ -214,9 +216,16 @@ def health_report(account: MailAccount) -> HealthReport:
     return health_reports([account])[0]
 
 
-def newest_runs(accounts: Iterable[MailAccount], kind: JobType = JobType.FETCH) -> dict[UUID, AccountRun]:
-    """The newest run of each; one that is active is always the newest of its kind."""
-    newest = AccountRun.objects.filter(account=OuterRef("pk"), kind=kind).order_by("-created_at")
+def newest_by_kind(account: MailAccount) -> dict[str, AccountRun]:
+    newest = account.runs.order_by("-created_at").values("pk")
+    ids = [Q(pk=Subquery(newest.filter(kind=kind)[:1])) for kind in JobType]
+    runs = AccountRun.objects.filter(reduce(or_, ids)).select_related("account")
+    return {run.kind: run for run in runs}
+
+
+def newest_runs(accounts: Iterable[MailAccount]) -> dict[UUID, AccountRun]:
+    """The newest fetch run of each; one that is active is always the newest."""
+    newest = AccountRun.objects.filter(account=OuterRef("pk"), kind=JobType.FETCH).order_by("-created_at")
     rows = MailAccount.objects.filter(pk__in=[account.pk for account in accounts])
     ids = rows.annotate(newest=Subquery(newest.values("pk")[:1])).values("newest")
     return {run.account_id: run for run in AccountRun.objects.filter(pk__in=ids).select_related("account")}
