@@ -9,13 +9,15 @@ from pathlib import PurePosixPath
 
 from accounts import actions, advice
 from accounts.errors import ErrorType, SealBroken
+from mail.cleanroom import SafeHtml, sanitised
 from mail.export import safe_name
+from mail.html import readable
 from mail.listing import mailboxes_of, standing_of
 from mail.models import Message
 from mail.parcels import Attachment, Content, Envelope
 from mail.parse import Unparseable, read_content
 from mail.queries import MailOpener
-from mail.sanitise import PICTURES, SafeHtml, sanitise
+from mail.sanitise import PICTURES
 
 MAX_TEXT = 200_000  # characters: what nobody reads on a page, and a browser labours over
 # Browsers show these without running anything in them; whatever else it is called, it is bytes.
@@ -63,10 +65,15 @@ class OpenMail:
         attachments = self.content.attachments if self.content else ()
         return [_file(number, one) for number, one in enumerate(attachments, 1)]
 
+    @property
+    def has_html(self) -> bool:
+        return bool(self.content and self.content.html.strip())
+
     def html(self, remote_images: bool) -> SafeHtml | None:
-        if not self.content or not self.content.html.strip():
+        """None where there is none, or none that can be shown safely."""
+        if not self.has_html:
             return None
-        return sanitise(self.content.html, self.content.attachments, remote_images)
+        return sanitised(self.content.html, self.content.attachments, remote_images)
 
     @property
     def trouble(self) -> str:
@@ -92,13 +99,18 @@ def page_of(message: Message, user_key: bytes, remote_images: bool) -> dict:
 
 
 def _opened(mail: OpenMail, remote_images: bool) -> dict:
+    html = mail.html(remote_images)
+    tangled = mail.has_html and html is None
     text = mail.content.text.strip() if mail.content else ""
+    if tangled and not text:
+        text = readable(mail.content.html).strip()
     return {
         "envelope": mail.envelope,
         "at": _at(mail),
         "text": text[:MAX_TEXT],
         "cut": len(text) > MAX_TEXT,
-        "html": mail.html(remote_images),
+        "html": html,
+        "tangled": tangled,
         "remote": remote_images,
         "files": mail.files,
         "why_not": advice.not_shown(mail.trouble),

@@ -1,17 +1,18 @@
-"""The HTML of a mail without anything that acts, submits or loads by itself."""
+"""The HTML of a mail without anything that acts, submits or loads by itself.
 
-import base64
+As a program it reads {"html", "pictures", "remote"} and writes what is left: mail/cleanroom.py starts it.
+"""
+
+import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+import resource
+import sys
 from urllib.parse import unquote
 
 import nh3
 
-from mail.parcels import Attachment
-
-MAX_INLINE_BYTES = 8_000_000  # of all images that a mail brings with it, together
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+MAX_SECONDS, MAX_MEMORY = 2, 1_000_000_000
 
 # On white whatever the reader's page looks like: mails are written for it.
 DOCUMENT = """<!doctype html>
@@ -73,19 +74,14 @@ _LINKS = ("http:", "https:", "mailto:", "tel:")
 _SCHEMES = {"http", "https", "mailto", "tel", "cid", "data"}
 _LOADS = re.compile(r"url\s*\(|image-set", re.I)
 _OBSCURE = re.compile(r"\\|expression", re.I)  # a backslash may spell "url" in another way
-_CID = re.compile(r"cid:([^\s\"'<>]{1,998})", re.I)
 
 
-@dataclass(frozen=True)
-class SafeHtml:
-    """`remote_images` is how many pictures lie elsewhere and are left out unless they were asked for."""
+def sanitise(html: str, pictures: dict[str, str], remote: bool) -> tuple[str, int]:
+    """What may be shown, and how many pictures lie elsewhere; those are left out unless `remote`.
 
-    html: str
-    remote_images: int
-
-
-def sanitise(html: str, attachments: Iterable[Attachment] = (), remote: bool = False) -> SafeHtml:
-    pictures, blocked = _inline_pictures(html, attachments), []
+    `pictures` are the ones that the mail brings, as data: URLs by their Content-ID.
+    """
+    blocked = []
 
     def keep(tag: str, attribute: str, value: str) -> str | None:
         start = value.strip().lower()
@@ -120,16 +116,11 @@ def sanitise(html: str, attachments: Iterable[Attachment] = (), remote: bool = F
         filter_style_properties=_STYLES,
         set_tag_attribute_values={"a": {"target": "_blank"}},
     )
-    return SafeHtml(safe, len(blocked))
+    return safe, len(blocked)
 
 
-def _inline_pictures(html: str, attachments: Iterable[Attachment]) -> dict[str, str]:
-    """The pictures that the HTML shows and the mail brings, as data: URLs by their Content-ID."""
-    wanted = {unquote(name) for name in _CID.findall(html)}
-    left, found = MAX_INLINE_BYTES, {}
-    for file in attachments:
-        fits = file.content_id in wanted - found.keys() and len(file.data) <= left
-        if fits and file.content_type in PICTURES:
-            left -= len(file.data)
-            found[file.content_id] = f"data:{file.content_type};base64,{base64.b64encode(file.data).decode()}"
-    return found
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would be the mail, unsealed
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    json.dump(sanitise(**json.load(sys.stdin)), sys.stdout)

@@ -10,10 +10,10 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import actions, unlocked
+from mail.cleanroom import MAX_INLINE_BYTES
 from mail.models import MessageBody, SystemFlag
 from mail.parcels import Attachment
 from mail.reading import file_name
-from mail.sanitise import MAX_INLINE_BYTES
 from tests.mail.stocked import letter, page_mail
 from tests.pipeline.test_pages import signed_in, words
 
@@ -78,6 +78,11 @@ def test_a_mail_is_shown_with_its_header_text_and_files(browser, stock):
     assert "A file" in page and "Eva eva@example.com" in page and "Carl carl@example.org" in page
     assert "See the file" in page and "plan.pdf" in page
     assert "Folder Projects" in page and "Unread ★ Flagged" in page
+
+
+def test_an_address_in_a_text_is_a_link(browser, stock):
+    [message] = stock.put(letter(body="See https://example.org/?a=1&b=<2>"))
+    assert '<a href="https://example.org/?a=1&amp;b=' in browser.get(url("message", message)).text
 
 
 def test_the_date_of_a_mail_is_in_the_readers_zone(browser, stock, anna):
@@ -165,6 +170,24 @@ def test_html_that_would_act_is_left_out(framed, attack):
     shown = framed(f"<p>before</p>{html}<p>after</p>")
     assert "<p>before</p>" in shown
     assert trace not in unescape(re.sub(r">[^<]*<", "><", shown))
+
+
+def test_what_stands_beside_the_text_is_not_shown_as_text(framed):
+    head = "<title>steal</title><style>steal</style><script>steal</script><svg><text>steal</text></svg>"
+    assert framed(f"{head}<p>Hello</p>").strip() == "<p>Hello</p>"
+
+
+TANGLED = {
+    "time": "<div>" * 150_000,
+    "memory": "".join(f"<font color={number}><p>" for number in range(10_000)),
+}
+
+
+@pytest.mark.parametrize("kind", TANGLED)
+def test_html_that_would_take_all_time_or_memory_is_given_up_and_its_text_shown(browser, stock, kind):
+    [message] = stock.put(page_mail(f"<p>Hello</p>{TANGLED[kind]}"))
+    page = browser.get(url("message", message)).text
+    assert "too tangled or too large" in page and "Hello" in page and "<iframe" not in page
 
 
 def test_a_link_opens_elsewhere_and_tells_nobody_where_from(framed):
