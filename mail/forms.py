@@ -40,11 +40,9 @@ class WantedForm(forms.Form):
         self.fields["at_least_bytes"].choices = [("", gettext("Any")), *sizes]
         for name, label in _labels().items():
             self.fields[name].label = label
-        if not self.is_valid():
-            for name in self.errors:
-                self.fields[name].widget.attrs |= {"aria-invalid": "true"}
 
     def wanted(self) -> Wanted:
+        self.is_valid()
         return Wanted(**self.cleaned_data)
 
     def boxes(self):

@@ -139,7 +139,8 @@ def test_a_day_is_one_of_the_readers_zone(browser, mixed, anna):
 def test_what_is_no_day_is_said_and_kept(browser, mixed):
     page = browser.get(MAIL, {"since": "soon", "flagged": "on"})
     assert page.status_code == 422 and "Enter a valid date" in page.text and 'value="soon"' in page.text
-    assert 'aria-invalid="true"' in page.text
+    assert 'aria-invalid="true" aria-describedby="id_since_error"' in page.text
+    assert 'id="id_since_error">Enter a valid date' in page.text
     assert subjects(browser, since="soon", flagged="on") == ["flagged"]
 
 
