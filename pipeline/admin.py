@@ -47,8 +47,7 @@ class PipelineJobAdmin(ReadOnlyAdmin):
             jobs.filter(type=JobType.FETCH).exclude(status__in=JOB_OPEN).prefetch_related("accounts")
         )
         for job in ended:
-            for account in job.accounts.all():
-                PipelineBroker().enqueue_fetch_job(job.user, account)
+            PipelineBroker().retry_accounts(job.user, job.accounts.all())
         self.done(request, ended, gettext("Asked for once more"))
 
 
