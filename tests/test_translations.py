@@ -86,7 +86,14 @@ def test_advice_speaks_the_language_that_is_active_and_english_without_one():
     ("states", "needy", "pending", "german", "english"),
     [
         ([], 0, 0, "Noch kein Postfach", "No account yet"),
-        (["syncing", "failed"], 1, 0, "Abgleich läuft …", "Syncing…"),
+        (["syncing", "ok"], 0, 0, "Abgleich läuft …", "Syncing…"),
+        (
+            ["syncing", "failed"],
+            1,
+            0,
+            "Eines von 2 Postfächern braucht Ihre Hilfe",
+            "One of 2 accounts needs you",
+        ),
         (["failed"], 1, 0, "Ihr Postfach braucht Ihre Hilfe", "Your account needs you"),
         (["failed", "ok"], 1, 0, "Eines von 2 Postfächern braucht Ihre Hilfe", "One of 2 accounts needs you"),
         (["failed"] * 2, 2, 0, "Alle 2 Postfächer brauchen Ihre Hilfe", "All 2 accounts need you"),
