@@ -9,7 +9,7 @@ TEST_NEEDS := $(VENV)/.test-needs
 FUZZ_NEEDS := $(VENV)/.fuzz-needs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fuzz histories chaos bench bench-trips bench-memory bench-figures screenshots messages lint clean
+.PHONY: help demo run test fuzz histories chaos bench bench-trips bench-memory bench-figures bench-pages screenshots messages lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench-memory: $(TEST_NEEDS)  ## a worker's peak memory (ARGS=0.1 for a tenth of 
 
 bench-figures: $(TEST_NEEDS)  ## the figures of a million runs, and how long reading them takes (ARGS=100000 runs)
 	@$(BIN)/python -m bench.figures $(ARGS)
+
+bench-pages: $(TEST_NEEDS)  ## how long pages take with 100,000 runs and 50,000 mails (ARGS=postgres for there)
+	@bash tests/servers/install_servers.sh
+	@$(BIN)/python -m bench.pages $(ARGS)
 
 screenshots: $(TEST_NEEDS)  ## a picture of every page in build/screenshots, and the README's two in docs/
 	@bash tests/servers/install_servers.sh
