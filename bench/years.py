@@ -1,7 +1,6 @@
 """A person after years of syncing: accounts, runs with their jobs and events, sealed mail, alerts."""
 
 from datetime import timedelta
-from itertools import count
 
 from bench.figures import AT_ONCE, rollups_of, runs_of
 
@@ -95,14 +94,14 @@ def _events(job, runs):
     yield JobEvent(job=job, at=job.ended_at, arrow="ended", before="running", after=job.status)
 
 
-def _mails(person, account, count_of_mails: int) -> None:
+def _mails(person, account, count: int) -> None:
     """Each came by a run of its own, so that each has a key of its own; one, the newest, has its body."""
     from mail.models import ContentKey, LedgerEntry, Message
     from tests.mail.stocked import Stock
 
     stock = Stock(person, account)
     folders = [stock.folder(name) for name in FOLDERS]
-    made = [_mail(person, account, folders[n % len(folders)], n) for n in range(1, count_of_mails)]
+    made = [_mail(person, account, folders[n % len(folders)], n) for n in range(1, count)]
     for rows in (list(kind) for kind in zip(*made, strict=True)):
         type(rows[0]).objects.bulk_create(rows, batch_size=AT_ONCE)
     assert {type(row) for row in made[0]} == {ContentKey, Message, LedgerEntry}
@@ -189,8 +188,7 @@ def _health(person, account) -> None:
     attempts = [[now.isoformat(), ""] for _ in range(5)]
     AccountHealth.objects.create(account=account, last_success_at=now, status="healthy", attempts=attempts)
     HealthFlip.objects.bulk_create(
-        HealthFlip(account=account, at=now - timedelta(days=n), **change)
-        for n, change in zip(range(FLIPS), _changes())
+        HealthFlip(account=account, at=now - timedelta(days=n), **_CHANGES[n % 2]) for n in range(FLIPS)
     )
     probes = ("dns", "tcp", "tls", "greeting", "login", "capability", "folder_list", "fetch")
     results = tuple(ProbeResult(name, "ok", 0.1, "", {}, "* OK ready", True) for name in probes)
@@ -198,10 +196,10 @@ def _health(person, account) -> None:
         reports.save(account, key, Examination(results, 1.0))
 
 
-def _changes():
-    for number in count():
-        broke = {"before": "healthy", "after": "broken", "reason": "timeout"}
-        yield broke if number % 2 else {"before": "broken", "after": "healthy"}
+_CHANGES = (
+    {"before": "broken", "after": "healthy"},
+    {"before": "healthy", "after": "broken", "reason": "timeout"},
+)
 
 
 def _alerts(user, accounts, number: int) -> None:

@@ -126,7 +126,9 @@ def _places(mailboxes: Mailboxes, wanted: Wanted, edge: Place | None, newer: boo
     page takes 2 ms on SQLite and 5 on PostgreSQL, and 0.1 s with a wish that none of them meets.
     """
     order = [WHEN.asc(), "pk"] if newer else [WHEN.desc(), "-pk"]
-    asked = [account for pk, account in mailboxes.accounts.items() if wanted.account in (None, pk)]
+    folder = mailboxes.folders.get(wanted.folder)
+    whose = {wanted.account, folder and folder.account_id} - {None}
+    asked = [account for pk, account in mailboxes.accounts.items() if whose <= {pk}]
     parts = [
         Message.objects.filter(
             pk__in=_wanted_of(account, wanted, edge, newer).order_by(*order)[: PER_PAGE + 1]
@@ -167,7 +169,8 @@ def _in_the_ledger(account: MailAccount, wanted: Wanted) -> list[Exists]:
     if not wanted.stored_only_here:
         rows = rows.filter(is_current(account)).exclude(state=EntryState.GONE)
     if wanted.folder:
-        rows = rows.filter(folder=wanted.folder)
+        # Not by an index: SQLite would go through the whole folder for each mail.
+        rows = rows.alias(lies_in=Coalesce("folder", "folder")).filter(lies_in=wanted.folder)
     if wanted.unread:
         rows = rows.alias(seen=F("flags").bitand(SystemFlag.SEEN)).filter(seen=0)
     if wanted.flagged:

@@ -85,7 +85,7 @@ def history_of(user: User, asked: HistoryFilter, before: str = "") -> HistoryPag
     rows = list(_newest(user, accounts, runs))
     shown = rows[:PER_PAGE]
     older = f"{shown[-1].created_at.isoformat()}~{shown[-1].pk}" if len(rows) > PER_PAGE else ""
-    return HistoryPage([_line(run) for run in shown], older)
+    return HistoryPage([_line(run, user) for run in shown], older)
 
 
 def _newest(user: User, accounts: list[UUID], runs: QuerySet[AccountRun]) -> QuerySet[AccountRun]:
@@ -100,17 +100,18 @@ def _newest(user: User, accounts: list[UUID], runs: QuerySet[AccountRun]) -> Que
     runs = runs.filter(account__in=accounts)
     if oldest:
         runs = runs.filter(created_at__gte=oldest)
-    jobs = Prefetch("jobs", PipelineJob.objects.filter(user=user).only("pk", "created_at"))
+    jobs = Prefetch("jobs", PipelineJob.objects.only("pk", "created_at", "user_id"))
     runs = runs.select_related("account").prefetch_related(jobs)
     return runs.order_by("-created_at", "-pk")[: PER_PAGE + 1]
 
 
-def _line(run: AccountRun) -> Line:
+def _line(run: AccountRun, user: User) -> Line:
     report = run_report(run)
+    own = [job for job in run.jobs.all() if job.user_id == user.pk]  # SQLite would read all jobs of this user
     return Line(
         run=report,
         kind=words.type_word(run.kind),
-        job_id=max(run.jobs.all(), key=lambda job: job.created_at).pk if run.jobs.all() else None,
+        job_id=max(own, key=lambda job: job.created_at).pk if own else None,
         mails=words.mails_text(report.mails_done, report.mails_total),
         took="" if report.duration is None else words.seconds_text(report.duration),
     )

@@ -84,12 +84,14 @@ def days(tallies: Tallies, count: int, account_id: UUID | None = None) -> list[D
 
 
 def _day(day: date, tallies: Tallies, account_id: UUID | None) -> Day:
-    found = total(_of_day(day, tallies, account_id))
+    found = _of_day(day, tallies, account_id)
     return Day(day, found.attempts, found.successes, found.mails, _mean_seconds(found))
 
 
-def _of_day(day: date, tallies: Tallies, account_id: UUID | None) -> list[Tally]:
-    return [tally for (whose, when), tally in tallies.items() if when == day and account_id in (None, whose)]
+def _of_day(day: date, tallies: Tallies, account_id: UUID | None) -> Tally:
+    if account_id:
+        return tallies.get((account_id, day), Tally())
+    return total(tally for (_, when), tally in tallies.items() if when == day)
 
 
 def _mean_seconds(tally: Tally) -> float | None:
