@@ -13,11 +13,11 @@ from mail.listing import Mailboxes, Wanted
 SIZES = [size * 1024 for size in (100, 1024, 5 * 1024, 10 * 1024, 25 * 1024)]
 
 
-def _day() -> forms.DateField:
+def day_field(label: str | None = None) -> forms.DateField:
     """Far enough from the ends of the calendar for every time zone."""
     bounds = [MinValueValidator(date(1900, 1, 1)), MaxValueValidator(date(9000, 1, 1))]
     widget = forms.DateInput({"type": "date"}, "%Y-%m-%d")
-    return forms.DateField(required=False, widget=widget, validators=bounds)
+    return forms.DateField(required=False, label=label, widget=widget, validators=bounds)
 
 
 class WantedForm(forms.Form):
@@ -25,8 +25,8 @@ class WantedForm(forms.Form):
 
     account = forms.TypedChoiceField(coerce=UUID, empty_value=None, required=False)
     folder = forms.TypedChoiceField(coerce=UUID, empty_value=None, required=False)
-    since = _day()
-    until = _day()
+    since = day_field()
+    until = day_field()
     at_least_bytes = forms.TypedChoiceField(coerce=int, empty_value=0, required=False)
     unread = forms.BooleanField(required=False)
     flagged = forms.BooleanField(required=False)

@@ -1,17 +1,17 @@
 """What a person's accounts did, newest first, in pages that cost the same whatever the number of runs."""
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
 from django import forms
 from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from accounts.errors import ErrorType
 from accounts.models import User
+from mail.forms import day_field
 from pipeline import words
 from pipeline.models import AccountRun, PipelineJob, RunStatus
 from pipeline.queries import RunReport, run_report
@@ -25,8 +25,8 @@ class HistoryFilter(forms.Form):
     account = forms.ModelChoiceField(None, required=False, label=_("Account"), empty_label=_("All"))
     status = forms.ChoiceField(required=False, label=_("Status"))
     error_type = forms.ChoiceField(required=False, label=_("Error"))
-    since = forms.DateField(required=False, label=_("From"), widget=forms.DateInput({"type": "date"}))
-    until = forms.DateField(required=False, label=_("Until"), widget=forms.DateInput({"type": "date"}))
+    since = day_field(_("From"))
+    until = day_field(_("Until"))
 
     def __init__(self, user: User, data):
         super().__init__(data, label_suffix="")
@@ -121,6 +121,6 @@ def _cursor(text: str) -> tuple[datetime, UUID] | None:
     """None for what no page gave out."""
     at, _, run_id = text.partition("~")
     try:
-        return (parse_datetime(at), UUID(run_id)) if parse_datetime(at) else None
-    except ValueError:
+        return datetime.fromisoformat(at).astimezone(UTC), UUID(run_id)
+    except (ValueError, OverflowError):
         return None

@@ -179,8 +179,15 @@ def test_every_run_comes_once_over_the_pages(browser, connect, mailbox):
     assert len(seen) == 2 * PER_PAGE
 
 
-def test_what_is_no_cursor_shows_the_newest(browser, past):
-    assert len(rows(page(browser, "history", before="2026-99-01~nothing"))) == 6
+@pytest.mark.parametrize("before", ["2026-99-01~nothing", "0001-01-01T00:00:00+23:59~{}", "2026-01-01~"])
+def test_what_is_no_cursor_shows_the_newest(browser, past, before):
+    assert len(rows(page(browser, "history", before=before.format(uuid.uuid4())))) == 6
+
+
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_a_day_at_the_end_of_the_calendar_is_refused(browser, past, name):
+    answer = browser.get(reverse("history"), {name: "9999-12-31"})
+    assert answer.status_code == 422 and len(rows(answer.text)) == 6
 
 
 def test_another_persons_runs_are_not_in_the_history_nor_their_account_a_filter(bert, past):
