@@ -333,8 +333,9 @@ class ChangeForm(ConnectionForm):
         self._say_that_the_secret_is_kept()
 
     def _secret_before(self, typed: dict) -> str:
-        if self._tried or typed.get("host") == self._stored.host:
-            return self._tried["secret"] if self._tried else self._stored.secret
+        secret = self._tried["secret"] if self._tried else self._stored.secret
+        if secret != self._stored.secret or typed.get("host") == self._stored.host:
+            return secret
         self.add_error("secret", gettext("Type the password again: it would go to another server."))
         return ""
 

@@ -431,6 +431,13 @@ def test_the_stored_password_goes_to_no_other_server(browser, account, mailbox):
     assert ConnectionTrial.objects.get().passed
 
 
+def test_nor_does_it_by_way_of_a_trial_that_failed(browser, account, mailbox):
+    edit(browser, account, "connection", **connection(mailbox, secret="", port=1))
+    fields = connection(mailbox, secret="", host="127.0.0.1", again="1")
+    answer = edit(browser, account, "connection", **fields)
+    assert answer.status_code == 422 and "would go to another server" in answer.text
+
+
 def test_a_new_password_alone_is_tried_saved_and_followed_by_a_sync(browser, anna, account, mailbox, dovecot):
     dovecot.set_password(mailbox.login, "the new one")
     url = reverse("new_password", args=[account.pk])
