@@ -53,10 +53,11 @@ def for_operators(view):
     return guarded
 
 
-def form_part(part: str, *, page: str, show: Callable, done: Callable):
+def form_part(part: str, *, page: str, show: Callable, done: Callable, lasting: bool = False):
     """A view that changes something; what it refuses is shown in its part of the page with what was typed.
 
-    Whoever comes without a form, as after signing in, is shown the page.
+    Whoever comes without a form, as after signing in, is shown the page. Something `lasting` goes on to let
+    somebody in or tell somebody when the session is over, so whoever is locked unlocks first.
     """
 
     def decorate(view):
@@ -66,6 +67,8 @@ def form_part(part: str, *, page: str, show: Callable, done: Callable):
         def guarded(request, *args, **kwargs):
             if request.method != "POST":
                 return redirect(page)
+            if lasting and unlocked.user_key(request) is None:
+                return unlock_first(request, reverse(page))
             try:
                 return view(request, *args, **kwargs) or done()
             except (UsageError, VaultError) as error:

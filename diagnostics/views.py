@@ -52,8 +52,8 @@ def _page(request, **more):
     return render(request, "diagnostics/alerts.html", shown | more)
 
 
-def _changes(part: str, saved: str = ""):
-    return form_part(part, page="alerts", show=_page, done=partial(_done, saved))
+def _changes(part: str, saved: str = "", **more):
+    return form_part(part, page="alerts", show=_page, done=partial(_done, saved), **more)
 
 
 def _done(saved: str):
@@ -61,7 +61,7 @@ def _done(saved: str):
 
 
 @sensitive_post_parameters("target")
-@_changes("add", saved="added")
+@_changes("add", saved="added", lasting=True)
 def add_channel(request):
     asked = (request.POST.get(name, "") for name in ("kind", "label", "target"))
     new = channels.add_channel(request.user, *asked)

@@ -24,8 +24,9 @@ def _page(request, *, link="", error=None, typed=None):
 
 
 def _changes(view):
-    change = form_part("people", page="people", show=_page, done=partial(redirect, "people"))
-    return change(for_operators(view))
+    done = partial(redirect, "people")
+    change = form_part("people", page="people", show=_page, done=done, lasting=True)
+    return for_operators(change(view))
 
 
 @_changes

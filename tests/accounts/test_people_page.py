@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts import invitations
+from accounts import invitations, unlocked
 from accounts.models import Invitation, User
 from tests.accounts.test_people import all_rows, fresh, signed_in
 from tests.accounts.test_session import sign_in
@@ -95,3 +95,12 @@ def test_what_changes_something_needs_its_token(operator, anna):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(anna.user, backend="django.contrib.auth.backends.ModelBackend")
     assert strict.post(reverse("invite")).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["invite", "deactivate", "activate"])
+def test_a_locked_session_lets_nobody_in_or_out(operator, bert, name):
+    del operator.cookies[unlocked.COOKIE]
+    url = reverse(name, args=[] if name == "invite" else [bert.user.pk])
+    before = all_rows()
+    answer = operator.post(url, {"operator": "on"})
+    assert answer["Location"] == f"{reverse('unlock')}?next={reverse('people')}" and all_rows() == before

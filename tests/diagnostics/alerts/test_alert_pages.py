@@ -4,20 +4,20 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts import unlocked
 from diagnostics import views
 from diagnostics.alerting import alerts, channels, preferences
 from diagnostics.models import AccountHealth, AlertChannel
 from tests.diagnostics.alerts.conftest import made_account
+from tests.pipeline.test_pages import signed_in
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def page(anna) -> Client:
-    """Anna's browser."""
-    client = Client()
-    client.force_login(anna.user, backend="django.contrib.auth.backends.ModelBackend")
-    return client
+    """Anna's browser, signed in and unlocked."""
+    return signed_in(Client(), anna)
 
 
 def told(person, number, **options):
@@ -129,6 +129,14 @@ def test_a_channel_is_added_tested_and_removed(page, anna, smtp):
     assert len(smtp.letters) == 1
     page.post(reverse("remove_channel", args=[channel.pk]))
     assert "None yet." in page.get(reverse("alerts")).text
+
+
+def test_a_locked_session_sends_what_is_told_nowhere_new(page):
+    del page.cookies[unlocked.COOKIE]
+    channel = {"kind": "email", "label": "Mail", "target": "thief@example.org"}
+    answer = page.post(reverse("add_channel"), channel)
+    assert answer["Location"] == f"{reverse('unlock')}?next={reverse('alerts')}"
+    assert not AlertChannel.objects.exists()
 
 
 def test_the_signing_key_is_shown_once(page, anna, receiver):
