@@ -54,6 +54,7 @@ except OSError as error:
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+FILE_UPLOAD_HANDLERS = ["mailhelper.uploads.NoFiles"]
 SECURE_COOKIES = env.bool("MAILHELPER_SECURE_COOKIES", default=True)
 
 INSTALLED_APPS = [

@@ -1,6 +1,7 @@
 """Signing in, unlocking and signing out in the browser."""
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
@@ -128,3 +129,9 @@ def test_signing_out_is_a_post(client, anna):
 def test_the_unlock_cookie_is_out_of_reach_for_scripts(client, anna):
     cookie = sign_in(client, anna.user.email, anna.password).cookies[unlocked.COOKIE]
     assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+
+
+def test_a_file_that_a_stranger_sends_is_not_kept(client, anna):
+    file = SimpleUploadedFile("large", b"x" * 5_000_000)
+    asked = client.post(reverse("sign_in"), {"email": anna.user.email, "file": file}).wsgi_request
+    assert not asked.FILES and asked.POST["email"] == anna.user.email
