@@ -160,9 +160,11 @@ def _put_down(trial: ConnectionTrial, user_key: bytes, examination: Examination)
 
 
 def keep(trial: ConnectionTrial, wish: Wish) -> MailAccount:
-    """Save what was tried, once. Raises UsageError, and Abandoned where it is saved or gone already."""
+    """Save what was tried, once. Raises UsageError, and Abandoned where it is saved or gone already, or its
+    person was deactivated meanwhile."""
     with transaction.atomic():
-        row = ConnectionTrial.objects.select_for_update().filter(pk=trial.pk, saved_at=None).first()
+        unsaved = ConnectionTrial.objects.select_for_update(of=("self",)).filter(pk=trial.pk, saved_at=None)
+        row = unsaved.filter(user__is_active=True).first()
         if row is None:
             raise Abandoned
         row.account, row.saved_at, row.sealed_settings = wish.save(), timezone.now(), b""

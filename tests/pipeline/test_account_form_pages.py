@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import actions, unlocked
+from accounts import actions, people, unlocked
 from accounts.models import KeyGrant, MailAccount
 from pipeline import connection_trials, tasks
 from pipeline.models import AccountRun, ConnectionTrial, PipelineJob, RunStatus
@@ -305,6 +305,13 @@ def test_one_that_was_replaced_saves_nothing(browser, mailbox, held):
     ConnectionTrial.objects.all().delete()
     held.pop()()
     assert not MailAccount.objects.exists()
+
+
+def test_for_who_is_deactivated_meanwhile_nothing_is_saved_nor_granted(browser, anna, bert, mailbox, held):
+    add(browser, mailbox)
+    people.deactivate(anna.user, by=bert.user)
+    held.pop()()
+    assert not MailAccount.objects.exists() and not KeyGrant.objects.exists()
 
 
 def test_old_ones_are_forgotten_by_the_tick(browser, mailbox):
