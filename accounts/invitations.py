@@ -15,6 +15,7 @@ from accounts.errors import UsageError
 from accounts.models import Invitation, User
 
 LIFETIME = timedelta(days=7)
+MOST_UNINVITED, WITHIN = 20, timedelta(hours=1)
 TOKEN_BYTES = 32
 
 
@@ -76,7 +77,15 @@ def sign_up(invitation: Invitation | None, email: str, password: str, **profile)
         return accept(invitation, email, password, **profile)
     if not settings.MAILHELPER_OPEN_SIGN_UP:
         raise UsageError(gettext("Here people sign up by invitation."))
+    _check_crowd()
     return actions.add_person(email, password, **profile)
+
+
+def _check_crowd() -> None:
+    """Each costs 64 MiB for a moment and rows for good. Raises UsageError."""
+    new = User.objects.filter(date_joined__gt=timezone.now() - WITHIN, invitation=None)
+    if new.count() >= MOST_UNINVITED:
+        raise UsageError(gettext("Very many people have just signed up. Please try again in an hour."))
 
 
 def open_ones() -> QuerySet[Invitation]:

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import actions, invitations
 from accounts.models import User
@@ -129,6 +130,17 @@ def test_where_all_may_sign_up_they_do_and_run_nothing(client, db, settings):
     assert reverse("sign_up") in client.get(reverse("sign_in")).text
     assert sign_up(client).status_code == 302
     assert not User.objects.get().is_staff
+
+
+def test_where_all_may_sign_up_only_so_many_do_within_an_hour(client, settings, anna, monkeypatch):
+    settings.MAILHELPER_OPEN_SIGN_UP = True
+    monkeypatch.setattr(invitations, "MOST_UNINVITED", 1)
+    refused = sign_up(client)
+    assert refused.status_code == 422 and "Very many people" in refused.text
+    client.get(reverse("invitation", args=[invitations.invite(anna.user)]))
+    assert sign_up(client).status_code == 302
+    User.objects.update(date_joined=timezone.now() - invitations.WITHIN)
+    assert sign_up(Client(), email="another@example.org").status_code == 302
 
 
 @pytest.mark.parametrize(
