@@ -6,9 +6,10 @@ from django.conf import settings
 
 from accounts.errors import ErrorType, SyncError
 
-# Special by the registries of IANA, and global for the `ipaddress` of some Pythons that we run on.
+# Special by the registries of IANA, and global for the `ipaddress` of some Pythons that we run on. The last
+# one carried IPv4 addresses once (RFC 4291 section 2.5.5.1).
 _ALSO_SPECIAL = tuple(
-    map(ip_network, ("192.0.0.0/24", "fec0::/10", "64:ff9b:1::/48", "3fff::/20", "5f00::/16"))
+    map(ip_network, ("192.0.0.0/24", "fec0::/10", "64:ff9b:1::/48", "3fff::/20", "5f00::/16", "::/96"))
 )
 _TRANSLATED = IPv6Network("64:ff9b::/96")  # NAT64 (RFC 6052): the last 32 bits are an IPv4 address
 
