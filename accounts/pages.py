@@ -11,8 +11,28 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
-from accounts import unlocked
+from accounts import actions, grants, unlocked
 from accounts.errors import MailhelperError, TooManyAttempts, UsageError, VaultError
+from accounts.models import MailAccount
+
+
+class Locked(Exception):
+    """What was asked for needs a key that neither the session nor the workers have now."""
+
+    def __init__(self, back_to: str):
+        self.back_to = back_to
+
+
+def keys_for(request, accounts: list[MailAccount], back_to: str) -> dict | None:
+    """The accounts' keys, or None where the workers can open each of them in any case.
+
+    Raises Locked, which a signed_in view answers by asking to unlock and to come back.
+    """
+    if (user_key := unlocked.user_key(request)) is not None:
+        return actions.account_keys(accounts, user_key)
+    if not grants.all_in_background(accounts):
+        raise Locked(back_to)
+    return None
 
 
 def signed_in(view):
@@ -21,7 +41,10 @@ def signed_in(view):
     @wraps(view)
     def guarded(request, *args, **kwargs):
         if request.user.is_authenticated:
-            return view(request, *args, **kwargs)
+            try:
+                return view(request, *args, **kwargs)
+            except Locked as locked:
+                return unlock_first(request, locked.back_to)
         return go(request, f"{reverse('sign_in')}?next={quote(_page_of(request), safe='/')}")
 
     return guarded
@@ -33,9 +56,9 @@ def with_user_key(view):
     @signed_in
     @wraps(view)
     def guarded(request, *args, **kwargs):
-        if (user_key := unlocked.user_key(request)) is not None:
-            return view(request, user_key, *args, **kwargs)
-        return unlock_first(request, _page_of(request))
+        if (user_key := unlocked.user_key(request)) is None:
+            raise Locked(_page_of(request))
+        return view(request, user_key, *args, **kwargs)
 
     return guarded
 

@@ -6,8 +6,8 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts import actions, grants, unlocked
-from accounts.pages import signed_in, unlock_first
+from accounts import unlocked
+from accounts.pages import keys_for, signed_in
 from pipeline.broker import PipelineBroker
 from pipeline.history import HistoryFilter, history_of
 from pipeline.job_page import own_job, page_of, retryable
@@ -61,10 +61,7 @@ def retry_job(request, job_id):
     accounts = retryable(_own(request, job_id))
     if not accounts:
         return redirect("job", job_id)
-    user_key = unlocked.user_key(request)
-    if user_key is None and not grants.all_in_background(accounts):
-        return unlock_first(request, reverse("job", args=[job_id]))
-    keys = actions.account_keys(accounts, user_key) if user_key else None
+    keys = keys_for(request, accounts, reverse("job", args=[job_id]))
     return redirect("job", PipelineBroker().retry_accounts(request.user, accounts, keys))
 
 

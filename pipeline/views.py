@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts import actions, grants, unlocked
 from accounts.models import GrantPurpose, MailAccount
-from accounts.pages import go, signed_in, unlock_first
+from accounts.pages import go, keys_for, signed_in, unlock_first
 from pipeline.account_page import diagnosis_of, page_of, support_text
 from pipeline.broker import PipelineBroker
 from pipeline.models import JOB_OPEN, RUN_ACTIVE
@@ -73,10 +73,7 @@ def stop_all(request):
 
 def _fetch(request, account: MailAccount | None):
     accounts = [account] if account else list(request.user.mail_accounts.filter(enabled=True))
-    user_key = unlocked.user_key(request)
-    if user_key is None and not grants.all_in_background(accounts):
-        return unlock_first(request, reverse("overview"))
-    keys = actions.account_keys(accounts, user_key) if user_key else None
+    keys = keys_for(request, accounts, reverse("overview"))
     PipelineBroker().enqueue_fetch_job(
         request.user, account, max_mails=None, keys=keys, first_import_whole=True
     )
@@ -120,10 +117,7 @@ def diagnosis(request, account_id):
 @require_POST
 def diagnose(request, account_id):
     own = _own(request, account_id)
-    user_key = unlocked.user_key(request)
-    if user_key is None and not grants.all_in_background([own]):
-        return unlock_first(request, reverse("account", args=[own.pk]))
-    keys = actions.account_keys([own], user_key) if user_key else None
+    keys = keys_for(request, [own], reverse("account", args=[own.pk]))
     PipelineBroker().enqueue_diagnostics_job(request.user, own, keys)
     return _diagnosis(request, own) if request.htmx else redirect("account", own.pk)
 
@@ -144,10 +138,7 @@ def report_text(request, account_id, report_id):
 @require_POST
 def retry_quarantined(request, account_id):
     own = _own(request, account_id)
-    user_key = unlocked.user_key(request)
-    if user_key is None and not grants.all_in_background([own]):
-        return unlock_first(request, reverse("account", args=[own.pk]))
-    keys = actions.account_keys([own], user_key) if user_key else None
+    keys = keys_for(request, [own], reverse("account", args=[own.pk]))
     PipelineBroker().retry_quarantined(own, keys=keys)
     return redirect("account", own.pk)
 
