@@ -40,10 +40,9 @@ GET_OR_POST = ["GET", "POST"]
 PARTS = {"name": NameForm, "connection": ChangeForm, "schedule": ScheduleForm, "filters": FiltersForm}
 
 
-def opens_seals(view):
-    """Gives view(request, user_key, …) its key; where a seal does not open, says so and what helps."""
+def says_broken_seals(view):
+    """Where a seal does not open, says so and what helps."""
 
-    @with_user_key
     @wraps(view)
     def guarded(request, *args, **kwargs):
         try:
@@ -53,6 +52,11 @@ def opens_seals(view):
             return render(request, "pipeline/seal_broken.html", {"words": words}, status=409)
 
     return guarded
+
+
+def opens_seals(view):
+    """Gives view(request, user_key, …) its key."""
+    return with_user_key(says_broken_seals(view))
 
 
 @never_cache

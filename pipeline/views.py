@@ -12,6 +12,7 @@ from accounts import actions, grants, unlocked
 from accounts.models import GrantPurpose, MailAccount
 from accounts.pages import go, keys_for, signed_in, unlock_first
 from pipeline.account_page import diagnosis_of, page_of, support_text
+from pipeline.account_views import says_broken_seals
 from pipeline.broker import PipelineBroker
 from pipeline.models import JOB_OPEN, RUN_ACTIVE
 from pipeline.overview import overview_of
@@ -144,6 +145,7 @@ def retry_quarantined(request, account_id):
 
 
 @signed_in
+@says_broken_seals
 @require_POST
 def allow_background(request, account_id):
     own = _own(request, account_id)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from accounts import unlocked
-from accounts.models import KeyGrant
+from accounts.models import KeyGrant, MailAccount
 from diagnostics.models import DiagnosticReport
 from pipeline import tasks
 from pipeline.models import AccountRun, JobType
@@ -176,6 +176,13 @@ def test_a_locked_session_cannot_allow_it(locked, account):
 @pytest.mark.parametrize("name", ["account", "diagnosis"])
 def test_another_persons_account_is_not_found(bert, account, name):
     assert signed_in(Client(), bert).get(reverse(name, args=[account.pk])).status_code == 404
+
+
+def test_a_key_that_does_not_open_is_not_handed_to_the_workers_and_that_is_said(browser, account):
+    MailAccount.objects.update(sealed_account_key=b"changed")
+    answer = browser.post(reverse("allow_background", args=[account.pk]))
+    assert answer.status_code == 409 and "does not open" in answer.text
+    assert not account.grants.exists()
 
 
 @pytest.mark.parametrize("name", ["diagnose", "allow_background", "stop_background"])
