@@ -184,13 +184,22 @@ def _lines(user: User, user_key: bytes, mailboxes: Mailboxes, ids: list[UUID]) -
     entries: dict[UUID, list[LedgerEntry]] = {}
     for entry in LedgerEntry.objects.filter(message__in=ids).order_by("pk"):
         entries.setdefault(entry.message_id, []).append(entry)
-    private_key = actions.mail_private_key(user, user_key)
-    opener = MailOpener(private_key, b"")
+    opener = _opener(user, user_key)
     found = [messages[one] for one in ids if one in messages]
     return [_line(message, opener, mailboxes, entries.get(message.pk, [])) for message in found]
 
 
-def _line(message: Message, opener: MailOpener, mailboxes: Mailboxes, entries: list[LedgerEntry]) -> Line:
+def _opener(user: User, user_key: bytes) -> MailOpener | None:
+    """Of envelopes alone; None where the key of all mail does not open."""
+    try:
+        return MailOpener(actions.mail_private_key(user, user_key), b"")
+    except SealBroken:
+        return None
+
+
+def _line(
+    message: Message, opener: MailOpener | None, mailboxes: Mailboxes, entries: list[LedgerEntry]
+) -> Line:
     account = mailboxes.accounts[message.account_id]
     return Line(message, _envelope(message, opener), account, standing_of(entries, mailboxes))
 
@@ -217,9 +226,9 @@ def _is_live(entry: LedgerEntry, folders: Mapping[UUID, Folder]) -> bool:
     return entry.uidvalidity == folder.uidvalidity and entry.state != EntryState.GONE
 
 
-def _envelope(message: Message, opener: MailOpener) -> Envelope | None:
+def _envelope(message: Message, opener: MailOpener | None) -> Envelope | None:
     try:
-        return opener.envelope(message)
+        return opener and opener.envelope(message)
     except SealBroken:
         return None
 

@@ -104,6 +104,7 @@ def message_html(request, mail):
         raise Http404
     response = HttpResponse(DOCUMENT + html.html)
     response.headers["Content-Security-Policy"] = FRAME.format(remote=" https:" if remote else "")
+    response.headers["X-DNS-Prefetch-Control"] = "off"  # the name of a link's server may tell who reads
     return response
 
 

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import actions, unlocked
+from accounts.models import Vault
 from mail.listing import PER_PAGE
 from mail.models import EntryState, LedgerEntry, Message, SystemFlag
 from tests.diagnostics.alerts.conftest import made_account
@@ -241,3 +242,9 @@ def test_no_page_holds_script_or_style_of_its_own(browser, stock):
     for page in (MAIL, reverse("message", args=[message.pk])):
         shown = browser.get(page).text
         assert "<script>" not in shown and "style=" not in shown and "onclick" not in shown
+
+
+def test_where_the_key_of_all_mail_does_not_open_the_list_says_so(browser, stock):
+    stock.put(letter("Hello"))
+    Vault.objects.update(sealed_mail_private_key=b"changed")
+    assert "(not readable)" in browser.get(reverse("mail")).text

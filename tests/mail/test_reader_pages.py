@@ -202,6 +202,7 @@ def test_a_link_opens_elsewhere_and_tells_nobody_where_from(framed):
 def test_the_frame_has_a_policy_of_its_own_and_loads_nothing_from_elsewhere(browser, stock):
     [message] = stock.put(page_mail("<p>Hello</p>"))
     answer = browser.get(url("message_html", message))
+    assert answer["X-DNS-Prefetch-Control"] == "off"
     policy = dict(part.strip().partition(" ")[::2] for part in answer["Content-Security-Policy"].split(";"))
     assert policy["default-src"] == policy["form-action"] == policy["base-uri"] == "'none'"
     assert policy["img-src"] == "data:" and policy["frame-ancestors"] == "'self'"
