@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from urllib.parse import unquote
 
 from mail.parcels import Attachment
@@ -20,6 +21,7 @@ MAX_INLINE_BYTES = 8_000_000  # of all pictures that a mail brings with it, toge
 MAX_HTML = 5_000_000
 PATIENCE = 20
 
+_seats = BoundedSemaphore(2)  # each may take a core and a gigabyte
 _ROOT = Path(__file__).parent.parent
 _CID = re.compile(r"cid:([^\s\"'<>]{1,998})", re.I)
 
@@ -34,15 +36,17 @@ class SafeHtml:
 
 def sanitised(html: str, attachments: Iterable[Attachment], remote: bool) -> SafeHtml | None:
     """None for what is too large or too tangled."""
-    if len(html) > MAX_HTML:
+    if len(html) > MAX_HTML or not _seats.acquire(timeout=PATIENCE):
         return None
-    asked = {"html": html, "pictures": _pictures(html, attachments), "remote": remote}
     command = [sys.executable, "-m", "mail.sanitise"]
     own = {"cwd": _ROOT, "env": {}, "timeout": PATIENCE}
     try:
+        asked = {"html": html, "pictures": _pictures(html, attachments), "remote": remote}
         done = subprocess.run(command, input=json.dumps(asked).encode(), capture_output=True, **own)
     except subprocess.TimeoutExpired:
         return None
+    finally:
+        _seats.release()
     return SafeHtml(*json.loads(done.stdout)) if done.returncode == 0 else None
 
 

@@ -13,6 +13,7 @@ import nh3
 
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 MAX_SECONDS, MAX_MEMORY = 2, 1_000_000_000
+MAX_SAFE = 20_000_000  # a picture that comes once may be used a thousand times
 
 # On white whatever the reader's page looks like: mails are written for it.
 DOCUMENT = """<!doctype html>
@@ -123,4 +124,7 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would be the mail, unsealed
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
-    json.dump(sanitise(**json.load(sys.stdin)), sys.stdout)
+    safe = sanitise(**json.load(sys.stdin))
+    if len(safe[0]) > MAX_SAFE:
+        sys.exit("too large")
+    json.dump(safe, sys.stdout)

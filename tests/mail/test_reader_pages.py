@@ -190,6 +190,12 @@ def test_html_that_would_take_all_time_or_memory_is_given_up_and_its_text_shown(
     assert "too tangled or too large" in page and "Hello" in page and "<iframe" not in page
 
 
+def test_a_picture_that_is_used_a_thousand_times_is_given_up(browser, stock):
+    used = "<p>Hello</p>" + '<img src="cid:one">' * 1000
+    [message] = stock.put(related(used, ("one", "image/png", bytes(100_000))))
+    assert "too tangled or too large" in browser.get(url("message", message)).text
+
+
 def test_a_link_opens_elsewhere_and_tells_nobody_where_from(framed):
     shown = framed(
         '<a href="https://example.org/?a=1" target="_top" rel="opener" ping="https://a/">there</a>'
