@@ -243,7 +243,7 @@ class ConnectionForm(SavedForm):
 
     def clean(self):
         typed = super().clean()
-        if not typed.get("secret"):
+        if not (typed.get("secret") or "secret" in self.errors):
             typed["secret"] = self._secret_before(typed)
         return typed
 

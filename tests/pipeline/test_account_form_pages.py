@@ -162,6 +162,11 @@ def test_a_password_is_kept_only_where_one_was_typed(browser, mailbox):
     assert f'value="{mailbox.login}"' in answer.text
 
 
+def test_a_password_that_is_wrong_in_itself_is_not_asked_for_as_well(browser, mailbox):
+    answer = add(browser, mailbox, secret="x" * 1001)
+    assert "at most 1000 characters" in answer.text and "Type the password" not in answer.text
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
