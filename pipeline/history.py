@@ -7,7 +7,7 @@ from uuid import UUID
 from django import forms
 from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from accounts.errors import ErrorType
 from accounts.models import User
@@ -22,15 +22,17 @@ PER_PAGE = 50
 class HistoryFilter(forms.Form):
     """What is asked for in the address; each part may be left out."""
 
-    account = forms.ModelChoiceField(None, required=False, label=_("Account"), empty_label=_("All"))
-    status = forms.ChoiceField(required=False, label=_("Status"))
-    error_type = forms.ChoiceField(required=False, label=_("Error"))
-    since = day_field(_("From"))
-    until = day_field(_("Until"))
+    account = forms.ModelChoiceField(
+        None, required=False, label=gettext_lazy("Account"), empty_label=gettext_lazy("All")
+    )
+    status = forms.ChoiceField(required=False, label=gettext_lazy("Status"))
+    error_type = forms.ChoiceField(required=False, label=gettext_lazy("Error"))
+    since = day_field(gettext_lazy("From"))
+    until = day_field(gettext_lazy("Until"))
 
     def __init__(self, user: User, data):
         super().__init__(data, label_suffix="")
-        every = ("", _("All"))
+        every = ("", gettext_lazy("All"))
         self.fields["account"].queryset = user.mail_accounts.all()
         self.fields["status"].choices = [every, *((one, words.job_word(one)) for one in RunStatus.values)]
         self.fields["error_type"].choices = [every, *((one, one) for one in sorted(ErrorType))]
