@@ -105,6 +105,10 @@ class Card:
         return Advice(self.run.error, self.run.next_step) if bad else None
 
     @property
+    def is_behind(self) -> bool:
+        return self.state == "retrying" or self.remark is not None
+
+    @property
     def cures(self) -> list[Cure]:
         return cures_of(self.account, self.state, self._error_type)
 

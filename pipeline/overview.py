@@ -21,11 +21,12 @@ def overview_of(user: User) -> dict:
     cards = _cards(pulse, tallies)
     needy = [card for card in cards if card.needs_a_person]
     pending = sum(card.figures.pending for card in cards)
+    behind = sum(card.is_behind for card in cards)
     return {
         "pulse": pulse,
         "cards": cards,
         "scheduler": _scheduler(cards, pulse),
-        "headline": headline([card.state for card in cards], len(needy), pending),
+        "headline": headline([card.state for card in cards], len(needy), pending, behind),
         "needy": needy,
         "accounted": sum(card.accounted for card in cards),
         "on_server": sum(card.figures.on_server for card in cards),

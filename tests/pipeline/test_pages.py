@@ -377,6 +377,16 @@ def test_an_account_that_rests_says_why_and_needs_a_person(browser, account):
     assert "name was not found" in page and "rests" in page
 
 
+def test_no_account_is_called_in_sync_whose_last_sync_failed(browser, account, granted, sync):
+    granted(account)
+    heartbeats.beat("tick")
+    sync(account)
+    assert "Your account is in sync" in overview(browser)
+    ended(account, status="failed", error_type="connection_refused")
+    page = words(overview(browser))
+    assert "The last sync of your account did not succeed" in page and "Healthy" in page
+
+
 def test_an_account_that_pauses_for_its_budget_needs_nobody(browser, account):
     ended(account, status="skipped", error_type="budget")
     page = words(overview(browser))
