@@ -132,6 +132,12 @@ def test_locking_drops_the_key_and_leaves_its_person_signed_in(browser):
     assert "Locked" in browser.get(reverse("overview")).text
 
 
+def test_who_unlocks_comes_back_to_the_very_page(browser):
+    browser.post(reverse("lock"))
+    shown = browser.get(reverse("settings"), {"saved": "zone"}).text
+    assert f'href="{reverse("unlock")}?next={reverse("settings")}%3Fsaved%3Dzone"' in shown
+
+
 def test_a_session_ends_after_twelve_hours_with_its_key_and_its_row(anna, bert):
     with time_machine.travel(datetime(2026, 3, 1, 8, tzinfo=UTC), tick=False) as clock:
         browser = sign_in(anna)

@@ -55,6 +55,10 @@ def test_a_new_account_says_that_nothing_is_known_yet(browser, account):
     assert "The first one shows whether they work" in shown and "Not examined yet" in shown
 
 
+def test_the_page_leads_to_the_mail_of_its_account(browser, account):
+    assert f'href="{reverse("mail")}?account={account.pk}"' in page(browser, account)
+
+
 def test_the_page_shows_the_cause_the_cure_and_how_it_was(browser, connect, mailbox, sync, clock):
     account = connect(mailbox, secret="something else")
     sync(account)
@@ -76,6 +80,7 @@ def test_a_diagnosis_from_the_page_shows_each_step_with_its_time(browser, accoun
 def test_while_it_runs_the_page_asks_again_and_then_no_more(browser, account):
     answer = browser.post(reverse("diagnose", args=[account.pk]), headers=HTMX).text
     assert 'hx-trigger="every 1s, look"' in answer and "is being examined" in answer
+    assert '<button id="diagnose" type="button" aria-disabled="true">' in answer  # keeps the focus
     work_is_done()
     answer = browser.get(reverse("diagnosis", args=[account.pk]), headers=HTMX).text
     assert "hx-trigger" not in answer and "✓ Passed" in answer
@@ -96,6 +101,8 @@ def test_the_servers_own_words_are_seen_in_an_unlocked_session_only(browser, loc
     assert "Dovecot" in page(browser, account)
     shown = page(locked, account)
     assert "Dovecot" not in shown and "unlock to see it" in words(shown)
+    part = locked.get(reverse("diagnosis", args=[account.pk]), headers=HTMX).text
+    assert f'href="{reverse("unlock")}?next={reverse("account", args=[account.pk])}"' in part
 
 
 def test_folders_in_trouble_are_named_in_an_unlocked_session_only(
