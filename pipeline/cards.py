@@ -106,7 +106,7 @@ class Card:
 
     @property
     def is_behind(self) -> bool:
-        return self.state == "retrying" or self.remark is not None
+        return self.state in ("retrying", "pausing") or self.remark is not None
 
     @property
     def cures(self) -> list[Cure]:

@@ -23,18 +23,12 @@ _IN_SYNC = (
     N_("One of {total} accounts is in sync"),
     N_("{count} of {total} accounts are in sync"),
 )
-_BEHIND = (
-    N_("The last sync of your account did not succeed"),
-    N_("The last sync of all {total} accounts did not succeed"),
-    "",
-    "",
-)
 
 
 def headline(states: list[str], needy: int, pending: int, behind: int = 0) -> str:
     """Of all accounts' states, how many of them need a person, and the mails still to fetch. Pure.
 
-    `behind` are those whose last sync did not succeed, though they need nobody yet.
+    `behind` are those that are paused or whose last sync failed, though they need nobody yet.
     """
     if not states:
         return gettext("No account yet")
@@ -48,7 +42,7 @@ def headline(states: list[str], needy: int, pending: int, behind: int = 0) -> st
         told = ngettext("{count} mail is still to fetch", "{count} mails are still to fetch", pending)
         return told.format(count=intcomma(pending))
     if behind == len(states):
-        return _of_accounts(_BEHIND, behind, len(states))
+        return gettext("Your account is not in sync") if behind == 1 else gettext("No account is in sync")
     return _of_accounts(_IN_SYNC, len(states) - behind, len(states))
 
 

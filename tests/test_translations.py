@@ -87,10 +87,10 @@ def test_advice_speaks_the_language_that_is_active_and_english_without_one():
     [
         (0, "All 3 accounts are in sync"),
         (1, "2 of 3 accounts are in sync"),
-        (3, "The last sync of all 3 accounts did not succeed"),
+        (3, "No account is in sync"),
     ],
 )
-def test_the_headline_calls_no_account_in_sync_whose_last_sync_failed(behind, told):
+def test_the_headline_calls_no_account_in_sync_that_is_not(behind, told):
     assert headline(["healthy"] * 3, 0, 0, behind) == told
 
 

@@ -414,6 +414,7 @@ def test_a_folder_that_is_known_is_left_out_by_ticking_it_and_comes_back(
 def test_what_is_wrong_is_said_at_its_field_with_what_was_typed(browser, account):
     answer = edit(browser, account, "filters", exclude="x" * 300, include="", since="", max_mail_mb="")
     assert answer.status_code == 422 and "x" * 300 in answer.text
+    assert f'action="{reverse("edit_account", args=[account.pk])}#filters"' in answer.text  # is scrolled to
     assert 'id="id_exclude_error"' in answer.text and "at most 255 characters" in answer.text
 
 

@@ -384,13 +384,14 @@ def test_no_account_is_called_in_sync_whose_last_sync_failed(browser, account, g
     assert "Your account is in sync" in overview(browser)
     ended(account, status="failed", error_type="connection_refused")
     page = words(overview(browser))
-    assert "The last sync of your account did not succeed" in page and "Healthy" in page
+    assert "Your account is not in sync" in page and "Healthy" in page
 
 
 def test_an_account_that_pauses_for_its_budget_needs_nobody(browser, account):
     ended(account, status="skipped", error_type="budget")
     page = words(overview(browser))
     assert "Paused" in page and "budget" in page
+    assert "Your account is not in sync" in page
     assert "Needs attention" not in page
 
 
