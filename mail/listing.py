@@ -18,6 +18,7 @@ from mail.parcels import Envelope
 from mail.queries import MailOpener, folder_name
 
 PER_PAGE = 50
+ALL_FLAGS = range(sum(SystemFlag) + 1)
 WHEN = Coalesce("internal_date", "stored_at")  # as the index of Message has it
 
 
@@ -163,20 +164,24 @@ def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min)).astimezone(UTC)
 
 
-def _in_the_ledger(account: MailAccount, wanted: Wanted) -> list[Exists]:
+def _in_the_ledger(account: MailAccount, wanted: Wanted) -> list:
     """Flags and folder are of one row: a mail read in one folder may be unread in another."""
-    rows = LedgerEntry.objects.filter(message=OuterRef("pk"))
+    rows = LedgerEntry.objects.all()
     if not wanted.stored_only_here:
         rows = rows.filter(is_current(account)).exclude(state=EntryState.GONE)
     if wanted.folder:
         # Not by an index: SQLite would go through the whole folder for each mail.
         rows = rows.alias(lies_in=Coalesce("folder", "folder")).filter(lies_in=wanted.folder)
     if wanted.unread:
-        rows = rows.alias(seen=F("flags").bitand(SystemFlag.SEEN)).filter(seen=0)
+        rows = rows.filter(flags__in=[flags for flags in ALL_FLAGS if not flags & SystemFlag.SEEN])
     if wanted.flagged:
-        rows = rows.alias(star=F("flags").bitand(SystemFlag.FLAGGED)).exclude(star=0)
-    asks = not wanted.stored_only_here or wanted.folder or wanted.unread or wanted.flagged
-    return [Exists(rows)] if asks else []
+        rows = rows.filter(flags__in=[flags for flags in ALL_FLAGS if flags & SystemFlag.FLAGGED])
+    if wanted.unread or wanted.flagged:  # few may be: an index finds them first
+        return [Q(pk__in=rows.filter(folder__account=account).values("message"))]
+    if wanted.folder or not wanted.stored_only_here:
+        # As a plain EXISTS it is a join to PostgreSQL, of all mails of the account.
+        return [Coalesce(Exists(rows.filter(message=OuterRef("pk"))), False)]
+    return []
 
 
 def _lines(user: User, user_key: bytes, mailboxes: Mailboxes, ids: list[UUID]) -> list[Line]:

@@ -153,7 +153,10 @@ class LedgerEntry(models.Model):
                 name="a_stored_entry_has_its_message",
             ),
         ]
-        indexes = [models.Index(fields=["folder", "uidvalidity", "state"], name="entry_by_state")]
+        indexes = [
+            models.Index(fields=["folder", "uidvalidity", "state"], name="entry_by_state"),
+            models.Index(fields=["folder", "uidvalidity", "flags"], name="entry_by_flags"),
+        ]
 
 
 class FindingKind(models.TextChoices):

@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext_noop as N_
 
-from accounts.operators import ReadOnlyAdmin
+from accounts.errors import ErrorType
+from accounts.operators import ReadOnlyAdmin, one_of
 from pipeline.broker import PipelineBroker
 from pipeline.models import (
     JOB_OPEN,
@@ -15,6 +16,7 @@ from pipeline.models import (
     PipelineJob,
     Rollup,
 )
+from pipeline.states import JOB_ARROWS, RUN_ARROWS
 
 
 @admin.register(PipelineJob)
@@ -67,7 +69,7 @@ class AccountRunAdmin(ReadOnlyAdmin):
         "error_type",
         "ended_at",
     ]
-    list_filter = ["status", "kind", "error_type"]
+    list_filter = ["status", "kind", one_of("error_type", sorted(ErrorType))]
     list_select_related = ["account__user"]
     search_fields = ["account__label", "account__user__email"]
     ordering = ["-created_at"]
@@ -80,7 +82,7 @@ class JobEventAdmin(ReadOnlyAdmin):
     names = N_("event"), N_("events")
     list_display = ["at", "job", "run", "arrow", "before", "after", "reason"]
     list_select_related = ["job", "run"]
-    list_filter = ["arrow"]
+    list_filter = [one_of("arrow", sorted({*RUN_ARROWS, *JOB_ARROWS}))]
     ordering = ["-pk"]
 
 

@@ -76,7 +76,7 @@ def page_of(job: PipelineJob, user_key: bytes | None) -> dict:
         "phases": list(words.PHASES),
         "mails": words.mails_text(sum(run.mails_done for run in runs), _total(runs)),
         "took": _took(job),
-        "events": _events(job),
+        "events": _events(job, runs),
         "failed": [line for line in lines if line.run.status in (RunStatus.FAILED, RunStatus.SKIPPED)],
         "seen": seen_of(job, runs),
     }
@@ -151,6 +151,6 @@ def _evidence(run: AccountRun, user_key: bytes | None) -> str:
         return ""
 
 
-def _events(job: PipelineJob) -> list[JobEvent]:
-    rows = JobEvent.objects.filter(Q(job=job) | Q(run__in=job.runs.values("pk")))
+def _events(job: PipelineJob, runs: list[AccountRun]) -> list[JobEvent]:
+    rows = JobEvent.objects.filter(Q(job=job) | Q(run__in=[run.pk for run in runs]))
     return list(rows.select_related("run__account").order_by("at", "pk")[:EVENTS_SHOWN])

@@ -86,7 +86,10 @@ class PipelineJob(models.Model):
                 name="an_ended_job_has_its_time",
             ),
         ]
-        indexes = [models.Index(fields=["user", "-created_at"], name="job_newest_first")]
+        indexes = [
+            models.Index(fields=["user", "-created_at"], name="job_newest_first"),
+            models.Index(fields=["-created_at", "-id"], name="job_newest_of_all"),
+        ]
 
 
 class AccountRun(models.Model):
@@ -157,6 +160,7 @@ class AccountRun(models.Model):
             models.Index(fields=["account", "-created_at"], name="run_newest_first"),
             models.Index(fields=["account", "status", "-created_at"], name="run_newest_by_status"),
             models.Index(fields=["account", "error_type", "-created_at"], name="run_newest_by_error"),
+            models.Index(fields=["-created_at", "-id"], name="run_newest_of_all"),
             models.Index(fields=["status", "lease_until"], name="run_by_lease"),
             models.Index(fields=["status", "-priority", "run_after"], name="run_by_turn"),
         ]
