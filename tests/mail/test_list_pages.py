@@ -92,6 +92,15 @@ def test_mails_gone_from_the_server_are_shown_when_they_are_asked_for(browser, s
     assert browser.get(MAIL, {"stored_only_here": "on"}).text.count("Stored only here</span>") == 1
 
 
+def test_what_is_gone_is_unread_or_flagged_as_it_was_last(browser, stock):
+    gone = [*stock.put(letter("Read"), flags=SEEN), *stock.put(letter("New"), flags=FLAGGED)]
+    for message in gone:
+        stock.lose(message)
+    assert subjects(browser, unread="on") == []
+    assert subjects(browser, unread="on", stored_only_here="on") == ["New"]
+    assert subjects(browser, flagged="on", stored_only_here="on") == ["New"]
+
+
 @pytest.mark.parametrize("change", [{"uidvalidity": 2}, {"excluded": True}, {"gone_at": NEW_YEAR}])
 def test_what_no_synced_folder_has_now_is_stored_only_here(browser, stock, change):
     stock.put(letter("Left"))

@@ -197,6 +197,17 @@ def test_another_persons_runs_are_not_in_the_history_nor_their_account_a_filter(
     assert response.status_code == 422 and rows(response.text) == []
 
 
+def test_a_run_leads_to_the_newest_job_of_its_reader(browser, anna, bert, account):
+    run, now = ended(account, status="success"), timezone.now()
+    done = {"status": "success", "trigger": "page", "ended_at": now}
+    for ago in (2, 1):
+        newest = PipelineJob.objects.create(user=anna.user, created_at=now - timedelta(hours=ago), **done)
+        newest.runs.add(run)
+    PipelineJob.objects.create(user=bert.user, **done).runs.add(run)
+    shown = page(browser, "history")
+    assert re.findall(r'href="/jobs/([0-9a-f-]{36})/"', shown) == [str(newest.pk)]
+
+
 def test_history_costs_the_same_for_many_runs(browser, connect, mailbox, django_assert_max_num_queries):
     for number in range(5):
         account = connect(mailbox, name=f"Box {number}")
