@@ -13,6 +13,7 @@ _TRY_NOW = (N_("Try now"), "fetch_account", True)
 _DIAGNOSE = (N_("Diagnose"), "account#diagnosis", False)
 _NEW_PASSWORD = (N_("Enter new password"), "new_password", False)
 _ALLOW = (N_("Allow background sync"), "allow_background", True)
+_RESUME = (N_("Resume"), "resume_account", True)
 _EDIT = (N_("Change the settings"), "edit_account", False)
 
 _BY_REASON = {
@@ -36,9 +37,12 @@ class Cure:
 
 def cures_of(account: MailAccount, state: str, reason: str) -> list[Cure]:
     """The first one is the likeliest."""
-    if state in ("syncing", "stuck", "healthy", "new", "manual", "pausing"):
-        return []
-    known = _BY_REASON.get(reason, (_TRY_NOW, _DIAGNOSE))
+    if not account.enabled:
+        known = (_RESUME,)
+    elif state in ("syncing", "stuck", "healthy", "new", "manual", "pausing"):
+        known = ()
+    else:
+        known = _BY_REASON.get(reason, (_TRY_NOW, _DIAGNOSE))
     return [Cure(gettext(label), _url(name, account), posts) for label, name, posts in known]
 
 

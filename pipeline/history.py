@@ -9,6 +9,7 @@ from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from accounts.advice import advise
 from accounts.errors import ErrorType
 from accounts.models import User
 from mail.forms import day_field
@@ -35,7 +36,7 @@ class HistoryFilter(forms.Form):
         every = ("", gettext_lazy("All"))
         self.fields["account"].queryset = user.mail_accounts.all()
         self.fields["status"].choices = [every, *((one, words.job_word(one)) for one in RunStatus.values)]
-        self.fields["error_type"].choices = [every, *((one, one) for one in sorted(ErrorType))]
+        self.fields["error_type"].choices = [every, *((one, _named(one)) for one in sorted(ErrorType))]
 
     @property
     def is_set(self) -> bool:
@@ -52,6 +53,10 @@ class HistoryFilter(forms.Form):
         if asked.get("until"):
             runs = runs.filter(created_at__lt=_midnight(asked["until"] + timedelta(days=1)))
         return runs
+
+
+def _named(error_type: ErrorType) -> str:
+    return f"{error_type} – {advise(error_type).sentence}"
 
 
 def _midnight(day) -> datetime:

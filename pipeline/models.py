@@ -91,6 +91,9 @@ class PipelineJob(models.Model):
             models.Index(fields=["-created_at", "-id"], name="job_newest_of_all"),
         ]
 
+    def __str__(self):
+        return str(self.pk)[:8]
+
 
 class AccountRun(models.Model):
     """One account's work. At most one run is active per account and kind.
@@ -164,6 +167,9 @@ class AccountRun(models.Model):
             models.Index(fields=["status", "lease_until"], name="run_by_lease"),
             models.Index(fields=["status", "-priority", "run_after"], name="run_by_turn"),
         ]
+
+    def __str__(self):
+        return str(self.pk)[:8]
 
 
 class JobRun(models.Model):

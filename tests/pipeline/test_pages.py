@@ -413,3 +413,10 @@ def test_an_account_that_is_broken_though_nothing_failed_says_why(clock, browser
     assert "GMX No sync of this account has succeeded" in shown
     assert "GMX Broken" in shown
     assert "Your account needs you" in shown
+
+
+def test_a_paused_account_is_resumed_where_it_is_said(browser, account):
+    actions.set_enabled(account, False)
+    resume = reverse("resume_account", args=[account.pk])
+    assert f'action="{resume}"' in overview(browser)
+    assert f'action="{resume}"' in browser.get(reverse("account", args=[account.pk])).text
