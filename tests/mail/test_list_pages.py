@@ -257,3 +257,13 @@ def test_where_the_key_of_all_mail_does_not_open_the_list_says_so(browser, stock
     stock.put(letter("Hello"))
     Vault.objects.update(sealed_mail_private_key=b"changed")
     assert "(not readable)" in browser.get(reverse("mail")).text
+
+
+def test_a_mail_leads_back_to_the_list_as_it_was(browser, stock):
+    stock.put(letter("Found"), flags=SystemFlag.FLAGGED)
+    stock.put(letter("Another"))
+    shown = browser.get(MAIL, {"flagged": "on"}).text
+    mail = re.search(r'<p class="subject"><a href="([^"]+)"', shown)[1]
+    back = re.search(r'<a href="([^"]+)">Back to the list', browser.get(mail).text)[1]
+    again = browser.get(back).text
+    assert "Found" in again and "Another" not in again
