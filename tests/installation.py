@@ -53,7 +53,7 @@ class Installation:
     def __post_init__(self):
         database = self.home / "var" / "mailhelper.sqlite3"
         if self._empty and not self.engine:
-            database.parent.mkdir(mode=0o700)
+            database.parent.mkdir(mode=0o700, parents=True)
             database.write_bytes(self._empty)
             return
         self.manage("migrate", "--verbosity", "0")

@@ -1,5 +1,6 @@
 """What follows a failure: a retry in the same run, a later run of its own, a breaker that opens."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -183,7 +184,7 @@ def test_new_credentials_close_the_breaker_at_once(anna, mailbox, connect, grant
     attempt(account)
     assert broker.get_account_health(anna.user)[0].status == "broken"
     details = actions.connection_of(account, actions.account_key(account, anna.user_key))
-    right = actions.replace(details, secret=mailbox.password)
+    right = replace(details, secret=mailbox.password)
     filters = actions.Filters()
     clock.shift(1)
     actions.replace_connection(account, anna.user_key, account.port, account.security, right, filters)
@@ -501,7 +502,7 @@ def test_a_refusal_of_replaced_credentials_is_not_held_against_the_new_ones(
 
     def replaced_meanwhile(*args, **facts):
         details = actions.connection_of(account, actions.account_key(account, anna.user_key))
-        right = actions.replace(details, secret=mailbox.password)
+        right = replace(details, secret=mailbox.password)
         filters = actions.Filters()
         actions.replace_connection(account, anna.user_key, account.port, account.security, right, filters)
         clock.shift(1)
