@@ -55,10 +55,12 @@ def _fill(part: float):
 
 
 def _measure_all(person) -> None:
+    from django.core.servers.basehttp import get_internal_wsgi_application
     from django.test import Client
 
     from tests.pipeline.test_pages import signed_in
 
+    get_internal_wsgi_application()  # as `serve` begins
     browser = signed_in(Client(SERVER_NAME="localhost"), person)
     print("| page | queries | median ms | p95 ms | CPU ms |")
     print("|---|---:|---:|---:|---:|")
