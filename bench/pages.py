@@ -163,9 +163,10 @@ def _measure(browser, address: Callable[[], str]) -> str:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
+    first = address()
     with CaptureQueriesContext(connection) as queries:
-        answer = browser.get(address())
-    assert answer.status_code in (200, 204), f"{address()}: {answer.status_code}"
+        answer = browser.get(first)
+    assert answer.status_code in (200, 204), f"{first}: {answer.status_code}"
     asked = len(queries)
     walls, cpus = zip(*(_once(browser, address()) for _ in range(REPEATS)), strict=True)
     p95 = statistics.quantiles(walls, n=20)[-1]
