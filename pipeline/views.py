@@ -152,7 +152,7 @@ def allow_background(request, account_id):
     if (user_key := unlocked.user_key(request)) is None:
         return unlock_first(request, reverse("account", args=[own.pk]))
     grants.grant(own, actions.account_key(own, user_key), GrantPurpose.BACKGROUND)
-    return redirect("account", own.pk)
+    return _back(request, own)
 
 
 @signed_in
@@ -160,7 +160,12 @@ def allow_background(request, account_id):
 def stop_background(request, account_id):
     own = _own(request, account_id)
     grants.stop_background([own])
-    return redirect("account", own.pk)
+    return _back(request, own)
+
+
+def _back(request, own: MailAccount):
+    """To the page of its settings, where that asked; else to its own."""
+    return redirect("edit_account" if request.POST.get("next") == "edit_account" else "account", own.pk)
 
 
 def _own(request, account_id) -> MailAccount:

@@ -10,6 +10,7 @@ from accounts import actions, invitations
 from mail.models import Message
 from tests.browser.conftest import BUILD, sign_in
 from tests.browser.gallery import Gallery
+from tests.servers.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WIDTHS = (1280, 390)
@@ -48,6 +49,37 @@ def pages_of(gallery) -> dict[str, str]:
     return named | {"account-healthy": reverse("account", args=[gallery.gmx.pk])}
 
 
+def type_an_address(page, site, anna) -> None:
+    page.goto(f"{site}{reverse('add_account')}")
+    page.locator("[name=address]").fill("anna@gmx.de")
+    page.locator("main button.main").click()
+
+
+def try_in_vain(page, site, anna) -> None:
+    """A port where nobody listens."""
+    type_an_address(page, site, anna)
+    page.locator("[name=host]").fill("localhost")
+    page.locator("[name=port]").fill(str(free_port()))
+    page.locator("[name=secret]").fill("a password of the mailbox")
+    page.locator("main button.main").click()
+    page.locator("#correct").wait_for()
+
+
+def make_a_recovery_key(page, site, anna) -> None:
+    page.goto(f"{site}{reverse('settings')}")
+    form = page.locator(f"form[action*='{reverse('new_recovery_key')}']")
+    form.locator("[type=password]").fill(anna.password)
+    form.locator("button").click()
+    page.locator("pre.key").wait_for()
+
+
+SHOWN_ONLY_AFTER_A_FORM = {
+    "add-account-gmx": type_an_address,
+    "trial-failed": try_in_vain,
+    "recovery-key": make_a_recovery_key,
+}
+
+
 def violations(page) -> list[str]:
     found = Axe().run(page).response["violations"]
     return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
@@ -55,6 +87,10 @@ def violations(page) -> list[str]:
 
 def look(page, path: str, name: str, scheme: str, *, pictures: bool) -> list[str]:
     page.goto(path)
+    return look_here(page, name, scheme, pictures=pictures)
+
+
+def look_here(page, name: str, scheme: str, *, pictures: bool) -> list[str]:
     found = []
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
@@ -81,4 +117,7 @@ def test_no_page_keeps_anybody_out(gallery, live_server, visitor, anna, language
         found += look(stranger, path, name.replace("_", "-"), scheme, pictures=language == "en")
     for name, path in pages_of(gallery).items():
         found += look(hers, live_server.url + path, name, scheme, pictures=language == "en")
+    for name, show in SHOWN_ONLY_AFTER_A_FORM.items():
+        show(hers, live_server.url, anna)
+        found += look_here(hers, name, scheme, pictures=language == "en")
     assert not found, "\n".join(found)
