@@ -43,11 +43,4 @@
       if (detail.successful) silence.hidden = true;
     });
   }
-
-  if (navigator.clipboard) document.documentElement.classList.add("copies");
-  document.addEventListener("click", async ({ target }) => {
-    if (!target.dataset.copies) return;
-    await navigator.clipboard.writeText(document.getElementById(target.dataset.copies).textContent);
-    target.textContent = target.dataset.copied;
-  });
 })();
