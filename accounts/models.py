@@ -218,3 +218,47 @@ class RemoteHost(models.Model):
     breaker_opened_at = models.DateTimeField(null=True)
     probe_at = models.DateTimeField(null=True)
     failed_probes = models.PositiveIntegerField(default=0)
+
+
+class Scope(models.TextChoices):
+    """What a token may do: operate includes read, manage includes both; metrics are of all people."""
+
+    METRICS = "metrics"
+    READ = "read"
+    OPERATE = "operate"
+    MANAGE = "manage"
+
+
+class ApiToken(models.Model):
+    """What a script of a person signs its requests with; the secret itself is nowhere here."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64, unique=True)
+    scope = models.CharField(max_length=8, choices=Scope.choices)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint("user", Lower("name"), name="one_token_per_name"),
+            models.CheckConstraint(condition=models.Q(scope__in=Scope.values), name="token_scope_known"),
+        ]
+
+    def __str__(self):
+        return self.name
+
+
+class TokenKey(models.Model):
+    """An account's key, sealed under what only the token's secret gives."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="keys")
+    account = models.ForeignKey(MailAccount, on_delete=models.CASCADE, related_name="token_keys")
+    sealed_account_key = BytesField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["token", "account"], name="one_key_per_account")]

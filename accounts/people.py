@@ -25,6 +25,7 @@ def deactivate(user: User, by: User) -> None:
     with transaction.atomic():
         _set_active(user, False)
         grants.revoke(KeyGrant.objects.filter(account__user=user))
+        user.api_tokens.all().delete()
 
 
 def activate(user: User) -> None:

@@ -1,7 +1,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from accounts.views import people, sessions, sign_up
+from accounts.views import people, sessions, sign_up, tokens
 from accounts.views import settings as own
 from diagnostics import views as diagnostics
 from mail import views as mail
@@ -63,6 +63,9 @@ urlpatterns = [
     path("settings/password/", own.change_password, name="change_password"),
     path("settings/recovery-key/", sign_up.recovery_key, name="recovery_key"),
     path("settings/recovery-key/new/", own.new_recovery_key, name="new_recovery_key"),
+    path("settings/tokens/", tokens.tokens_page, name="tokens"),
+    path("settings/tokens/make/", tokens.make_token, name="make_token"),
+    path("settings/tokens/<uuid:token_id>/revoke/", tokens.revoke_token, name="revoke_token"),
     path("settings/people/", people.people_page, name="people"),
     path("settings/people/invite/", people.invite, name="invite"),
     path("settings/people/invitations/<uuid:invitation_id>/withdraw/", people.withdraw, name="withdraw"),

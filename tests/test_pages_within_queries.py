@@ -60,7 +60,9 @@ def crowded(anna, connect, mailbox):
 def pages_of(anna, account) -> dict[str, str]:
     job, run = PipelineJob.objects.first(), AccountRun.objects.first()
     message = account.messages.first()
-    names = "overview panel mail accounts add_account history notifications alerts settings people unlock"
+    names = (
+        "overview panel mail accounts add_account history notifications alerts settings tokens people unlock"
+    )
     pages = {name: reverse(name) for name in names.split()}
     for name in ("account", "edit_account", "new_password", "delete_account", "diagnosis"):
         pages[name] = reverse(name, args=[account.pk])
