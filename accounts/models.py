@@ -228,6 +228,10 @@ class Scope(models.TextChoices):
     OPERATE = "operate"
     MANAGE = "manage"
 
+    def includes(self, needed: str) -> bool:
+        included = {Scope.OPERATE: (Scope.READ,), Scope.MANAGE: (Scope.READ, Scope.OPERATE)}
+        return needed == self or needed in included.get(self, ())
+
 
 class ApiToken(models.Model):
     """What a script of a person signs its requests with; the secret itself is nowhere here."""
@@ -250,6 +254,9 @@ class ApiToken(models.Model):
 
     def __str__(self):
         return self.name
+
+    def allows(self, needed: str) -> bool:
+        return Scope(self.scope).includes(needed)
 
 
 class TokenKey(models.Model):

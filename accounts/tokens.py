@@ -29,7 +29,6 @@ USE_IS_NOTED_EVERY = timedelta(minutes=1)
 MOST_TOKENS = 50
 
 _SECRET = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
-_ORDER = (Scope.READ, Scope.OPERATE, Scope.MANAGE)
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def _checked_scope(user: User, scope: str, keys: Mapping | None) -> str:
         raise UsageError(gettext("A token's scope is one of {known}.").format(known=", ".join(Scope.values)))
     if scope == Scope.METRICS and not user.is_staff:
         raise UsageError(gettext("The figures of all people together are for who runs this mailhelper."))
-    if keys and not includes(scope, Scope.OPERATE):
+    if keys and not Scope(scope).includes(Scope.OPERATE):
         raise UsageError(gettext("Only a token that may operate can have accounts fetched."))
     return scope
 
@@ -97,13 +96,6 @@ def _wrapping_key(secret: str) -> bytes:
 
 def _place(row: TokenKey) -> tuple[object, ...]:
     return *place(row, "sealed_account_key"), row.token_id, row.account_id
-
-
-def includes(scope: str, needed: str) -> bool:
-    """Pure: whether who has the one scope may do what needs the other."""
-    return scope == needed or (
-        scope in _ORDER and needed in _ORDER and _ORDER.index(scope) >= _ORDER.index(needed)
-    )
 
 
 def authenticate(secret: str) -> ApiToken | None:
