@@ -80,7 +80,7 @@ def test_tokens_end_with_the_deactivation_of_their_person(anna, bert, new):
 
 
 def test_each_scope_includes_the_ones_before_it_and_metrics_stand_alone():
-    allowed = {(have, need) for have in Scope.values for need in Scope.values if tokens.includes(have, need)}
+    allowed = {(have, need) for have in Scope for need in Scope.values if have.includes(need)}
     assert allowed == {
         ("metrics", "metrics"),
         ("read", "read"),
