@@ -18,8 +18,9 @@ from structlog.stdlib import ProcessorFormatter
 from accounts import traces
 from accounts.events import Event
 
-# Their own messages were looked through: what is not a constant comes as an argument.
-_WELL_BEHAVED = ("axes", "django", "gunicorn", "huey")
+# Packages whose messages were looked through: what is not a constant comes as an argument. A logger's name
+# does not tell: django-ninja writes to Django's, once with a whole Authorization header in its message.
+_WELL_BEHAVED = {"axes", "django", "gunicorn", "huey"}
 
 _log = structlog.stdlib.get_logger("mailhelper.logs")
 _NAMES = [
@@ -52,9 +53,10 @@ def _on_terminal() -> bool:
 
 def formatter(readable: bool | None = None) -> ProcessorFormatter:
     """Readable lines or JSON; by default what suits this process's stderr."""
+    readable = _on_terminal() if readable is None else readable
     return ProcessorFormatter(
         foreign_pre_chain=[*_NAMES, _without_what_was_filled_in],
-        processors=[_without_words, ProcessorFormatter.remove_processors_meta, _plain, *_rendering(_on_terminal() if readable is None else readable)],
+        processors=[_without_words, ProcessorFormatter.remove_processors_meta, _plain, *_rendering(readable)],
         use_get_message=False,
         pass_foreign_args=True,
     )
@@ -82,9 +84,13 @@ def _without_what_was_filled_in(logger, name: str, fields: dict) -> dict:
         event = Event.REQUEST_FAILED if status >= 500 else Event.REQUEST_REFUSED
         return fields | {"event": event, "status": status}
     said = {"event": Event.LIBRARY_SAID, "said_at": traces.place_of(record.pathname, record.lineno)}
-    if record.name.partition(".")[0] in _WELL_BEHAVED:
-        said["text"] = _text(str(record.msg), filled_in)
+    if _package(record.pathname) in _WELL_BEHAVED and isinstance(record.msg, str):
+        said["text"] = _text(record.msg, filled_in)
     return fields | said
+
+
+def _package(path: str) -> str:
+    return path.partition("-packages/")[2].partition("/")[0]
 
 
 def _text(written: str, filled_in: tuple | Mapping) -> str:
