@@ -1,8 +1,8 @@
 """The figures of /metrics: read from rows when they are asked for, so that every process gives the same.
 
 A counter counts since the start of the month (UTC) and begins anew with the next one. That is a reset as
-Prometheus knows them; a sum over what is kept would fall each midnight and look like a burst. Where an account is
-removed, its share is gone, too. Of all runs only those that have not ended are read.
+Prometheus knows them; a sum over what is kept would fall each midnight and look like a burst. Where an
+account is removed, its share is gone, too. Of all runs only those that have not ended are read.
 """
 
 from collections import Counter, defaultdict
@@ -116,9 +116,8 @@ def _phases(tally: Tally) -> Metric:
     told = "Seconds that each run spent in a phase, since the start of the month (UTC)."
     family = HistogramMetricFamily("mailhelper_sync_phase_seconds", told, labels=("phase",))
     for phase in Phase.values:
-        family.add_metric(
-            (phase,), cumulative(tally.phases.get(phase, {})), sum_value=tally.seconds.get(phase, 0)
-        )
+        buckets, spent = cumulative(tally.phases.get(phase, {})), tally.seconds.get(phase, 0)
+        family.add_metric((phase,), buckets, sum_value=spent)
     return family
 
 
@@ -152,9 +151,8 @@ def _machinery(now: datetime) -> Iterator[Metric]:
     yield _gauge("workers", "Worker processes that were heard of lately.", (), {(): found.workers})
     rings = _rings()
     yield _gauge("queue_up", "Whether the queue answers.", (), {(): bool(rings)})
-    yield _gauge(
-        "queue_rings", "Rings for workers in the queue; scheduled ones wait for a time.", ("state",), rings
-    )
+    told = "Rings for workers in the queue; scheduled ones wait for their time."
+    yield _gauge("queue_rings", told, ("state",), rings)
 
 
 def _rings() -> Values:
@@ -180,23 +178,18 @@ def _status(account: MailAccount) -> str:
 
 
 def _breakers(accounts: Iterable[MailAccount], now: datetime) -> Metric:
-    servers = RemoteHost.objects.filter(breaker_opened_at__isnull=False)
     scopes = {
         "account": [account.health for account in accounts if hasattr(account, "health")],
-        "server": servers,
+        "server": RemoteHost.objects.filter(breaker_opened_at__isnull=False),
     }
-    values = {(scope, state): 0 for scope in scopes for state in _BREAKS}
-    for scope, rows in scopes.items():
-        for row in rows:
-            state = _breaker_state(row, now)
-            if state != State.CLOSED:
-                values[scope, state] += 1
-    told = "Circuit breakers that let no run through, or one to try, of accounts and of mail servers."
+    known = Counter((scope, _breaker(row).state(now)) for scope, rows in scopes.items() for row in rows)
+    values = {(scope, state): known[scope, state] for scope in scopes for state in _BREAKS}
+    told = "Circuit breakers of accounts and of mail servers: open, or half-open for one run to try."
     return _gauge("breakers", told, ("scope", "state"), values)
 
 
-def _breaker_state(row: AccountHealth | RemoteHost, now: datetime) -> State:
-    return Breaker(opened_at=row.breaker_opened_at, probe_at=row.probe_at).state(now)
+def _breaker(row: AccountHealth | RemoteHost) -> Breaker:
+    return Breaker(opened_at=row.breaker_opened_at, probe_at=row.probe_at)
 
 
 def _grants(now: datetime) -> Iterator[Metric]:

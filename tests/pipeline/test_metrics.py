@@ -27,9 +27,11 @@ def test_x(scrape, account, sync, django_assert_num_queries):
     print(answer.content.decode())
     assert answer.status_code == 200
     import subprocess
+
     done = subprocess.run(["promtool", "check", "metrics"], input=answer.content, capture_output=True)
     print(done.stdout.decode(), done.stderr.decode(), done.returncode)
     answer = scrape(Accept="application/openmetrics-text; version=1.0.0")
     print(answer.headers)
     from prometheus_client.openmetrics.parser import text_string_to_metric_families as om
+
     list(om(answer.content.decode()))
