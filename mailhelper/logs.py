@@ -18,9 +18,10 @@ from structlog.stdlib import ProcessorFormatter
 from accounts import traces
 from accounts.events import Event
 
-# Packages whose messages were looked through: what is not a constant comes as an argument. A logger's name
-# does not tell: django-ninja writes to Django's, once with a whole Authorization header in its message.
-_WELL_BEHAVED = {"axes", "django", "gunicorn", "huey"}
+# Packages whose messages were looked through. A logger's name does not tell whose they are: django-ninja
+# writes to Django's, once with a whole Authorization header in its message.
+_CONSTANT_WITHOUT_ARGUMENTS = {"axes", "django", "huey"}
+_CONSTANT_WITH_ARGUMENTS = {*_CONSTANT_WITHOUT_ARGUMENTS, "gunicorn"}  # which else says what it was asked for
 
 _log = structlog.stdlib.get_logger("mailhelper.logs")
 _NAMES = [
@@ -82,9 +83,12 @@ def _without_what_was_filled_in(logger, name: str, fields: dict) -> dict:
     record, filled_in = fields["_record"], fields.pop("positional_args")
     if status := getattr(record, "status_code", None):
         event = Event.REQUEST_FAILED if status >= 500 else Event.REQUEST_REFUSED
-        return fields | {"event": event, "status": status}
+        # Django says so after the middleware has let go of the request.
+        names = getattr(getattr(record, "request", None), "META", {}).get("mailhelper.log", {})
+        return fields | names | {"event": event, "status": status}
     said = {"event": Event.LIBRARY_SAID, "said_at": traces.place_of(record.pathname, record.lineno)}
-    if _package(record.pathname) in _WELL_BEHAVED and isinstance(record.msg, str):
+    trusted = _CONSTANT_WITH_ARGUMENTS if filled_in else _CONSTANT_WITHOUT_ARGUMENTS
+    if _package(record.pathname) in trusted and isinstance(record.msg, str):
         said["text"] = _text(record.msg, filled_in)
     return fields | said
 
