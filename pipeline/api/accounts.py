@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpResponse
 from django.urls import reverse
-from ninja import Router
+from ninja import Router, Status
 
 from accounts import actions, advice, grants
 from accounts.api.callers import MANAGES, READS, UNLOCKED
@@ -51,7 +51,7 @@ def add_account(request, new: NewAccount, response: HttpResponse):
             key = actions.account_key(account, request.auth.user_key)
             grants.grant(account, key, GrantPurpose.BACKGROUND)
     response["Location"] = reverse("api:read_account", args=[account.pk])
-    return _told([account])[0]
+    return Status(201, _told([account])[0])
 
 
 @router.get("/{uuid:account_id}", auth=READS, response=answers({200: Account}, 404))
@@ -81,7 +81,7 @@ def replace_connection(request, account_id: UUID, new: NewConnection):
 def delete_account(request, account_id: UUID):
     """With all its stored mail, for good. The mailbox at the provider stays as it is."""
     PipelineBroker().remove_account(account_of(request, account_id))
-    return HttpResponse(status=204)
+    return Status(204, None)
 
 
 @router.get("/{uuid:account_id}/health", auth=READS, response=answers({200: Health}, 404))

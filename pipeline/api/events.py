@@ -1,9 +1,12 @@
 """A job as a stream of server-sent events (WHATWG HTML, section 9.2)."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from uuid import UUID
+
+from ninja.responses import NinjaJSONEncoder
 
 from accounts.api.problems import Problem
 from pipeline.api.shapes import Job
@@ -76,7 +79,7 @@ def changes(
 
 def _look(job_id: UUID) -> tuple[str, bool]:
     report = PipelineBroker().get_job_status(job_id)
-    return Job.from_orm(report).model_dump_json(by_alias=False), report.ended
+    return json.dumps(Job.from_orm(report), cls=NinjaJSONEncoder), report.ended
 
 
 def _id_of(told: str) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
-from ninja import Header, Query, Router, Schema
+from ninja import Header, Query, Router, Schema, Status
 from pydantic import AwareDatetime
 
 from accounts import advice
@@ -112,19 +112,21 @@ def job_events(request, job_id: UUID, last_event_id: Annotated[str, Header(alias
     job = job_of(request, job_id)
     if events.is_over(job.pk, last_event_id):
         return HttpResponse(status=204)
-    stream = StreamingHttpResponse(events.follow(job.pk, last_event_id), "text/event-stream")
-    stream.headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return stream
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    told = events.follow(job.pk, last_event_id)
+    return StreamingHttpResponse(told, content_type="text/event-stream", headers=headers)
 
 
-def _accepted(request, response, key: str | None, wish, accounts: list[MailAccount], ask) -> JobReport:
+def _accepted(
+    request, response, key: str | None, wish, accounts: list[MailAccount], ask
+) -> Status[JobReport]:
     """The job that the caller's keys make of this wish, or made of it before."""
     try:
         job_id = once(request.user, key, wish, lambda: ask(keys=request.auth.keys_to_fetch(accounts)))
     except KeyReused:
         raise Problem("key_reused") from None
     response["Location"] = reverse("api:read_job", args=[job_id])
-    return _report(job_id)
+    return Status(202, _report(job_id))
 
 
 def _asked_for(request, account_id: UUID | None) -> list[MailAccount]:

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -24,13 +23,12 @@ from diagnostics.probing import ladder, probes
 from mailhelper import logs
 from mailhelper.logs import formatter
 from pipeline import checkup, connection_trials, heartbeats, tasks
-from pipeline.models import Heartbeat
 from pipeline.processes import free_port
 from pipeline.watchdog import Watchdog
 from tests.conftest import Mailbox
 from tests.diagnostics.alerts.conftest import receiver, smtp  # noqa: F401
 from tests.installation import BASE, Installation
-from tests.pipeline.conftest import NOON, attempt
+from tests.pipeline.conftest import attempt
 from tests.pipeline.test_canary import found
 from tests.pipeline.test_errors import say
 from tests.servers.scripted import ScriptedImap
@@ -220,14 +218,8 @@ def test_the_parts_of_a_tick_that_fail_tell_no_words(
     monkeypatch.setattr("diagnostics.alerting.alerts.decide", raising(words))
     with django_capture_on_commit_callbacks(execute=True):
         tasks.beat()
-    AccountHealth.objects.update_or_create(
-        account=account, defaults={"status": "healthy", "since": NOON, "last_success_at": NOON}
-    )
-    clock.shift(timedelta(days=2))
-    heartbeats.beat(Heartbeat.TICK)
-    clock.shift(timedelta(days=2))
-    checkup.look_at_all(timezone.now())
-    AccountHealth.objects.update(status="broken", reason="timeout")
+    checkup._look_again(account, timezone.now())
+    AccountHealth.objects.update_or_create(account=account, defaults={"status": "broken"})
     rules.decide_due()
     for event in ("account_not_scheduled", "health_not_noted", "alert_not_decided"):
         [line, *_] = logged.of(event)
@@ -241,7 +233,9 @@ def test_processes_and_threads_that_fail_tell_no_words(canaries, monkeypatch, lo
     words = canaries["words"]
     monkeypatch.setattr("pipeline.heartbeats.beat", raising(words, DatabaseError))
     monkeypatch.setattr("pipeline.heartbeats.connections.close_all", lambda: None)
-    heartbeats.keep_beating("worker:x").set()
+    ended = threading.Event()
+    ended.set()
+    heartbeats._beat_until("worker:x", ended)
     monkeypatch.setattr("pipeline.watchdog.Watchdog._look", raising(words, DatabaseError))
     Watchdog().look()
     thread = threading.Thread(target=raising(words), name="one")
@@ -251,7 +245,7 @@ def test_processes_and_threads_that_fail_tell_no_words(canaries, monkeypatch, lo
     monkeypatch.setattr("pipeline.heartbeats.ticks", lambda: True)
     tasks.ping.call_local()
     told = {line["event"] for line in logged.lines}
-    assert told >= {"watchdog_failed", "thread_failed", "ping_failed"}
+    assert told >= {"heartbeat_not_written", "watchdog_failed", "thread_failed", "ping_failed"}
     assert nothing_in(logged, canaries)
 
 

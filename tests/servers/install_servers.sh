@@ -12,6 +12,7 @@ missing=()
 command -v dovecot >/dev/null && command -v doveadm >/dev/null || missing+=(dovecot-imapd)
 has_postgres || missing+=(postgresql)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v curl >/dev/null && command -v jq >/dev/null || missing+=(curl jq)
 command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 command -v promtool >/dev/null || missing+=(promtool)
 [ ${#missing[@]} -gt 0 ] || exit 0
@@ -57,11 +58,12 @@ if command -v apt-get >/dev/null; then
 fi
 
 cat >&2 <<TEXT
-The tests need Dovecot 2.3 (dovecot and doveadm), PostgreSQL, Redis, Chromium and promtool. On Debian or Ubuntu, type:
+The tests need Dovecot 2.3 (dovecot and doveadm), PostgreSQL, Redis, Chromium, curl, jq and promtool. On Debian or
+Ubuntu, type:
 
     sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]/promtool/prometheus}
 
-On Fedora: sudo dnf install dovecot postgresql-server redis chromium golang-github-prometheus
-On macOS: brew install dovecot postgresql redis prometheus && brew install --cask chromium
+On Fedora: sudo dnf install dovecot postgresql-server redis chromium curl jq golang-github-prometheus
+On macOS: brew install dovecot postgresql redis jq prometheus && brew install --cask chromium
 TEXT
 exit 1
