@@ -1,4 +1,4 @@
-"""What the log can tell, each event named once; docs/runbook.md says what to do about it."""
+"""What the log can tell: each event named once."""
 
 from enum import StrEnum
 

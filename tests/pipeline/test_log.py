@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from functools import cache
 from uuid import uuid4
 
 import pytest
@@ -66,6 +67,7 @@ def test_nothing_is_logged_in_free_words():
         assert len(call.args) == 1 and call.args[0].value.id == "Event", ast.unparse(call)
 
 
+@cache
 def log_calls() -> list[ast.Call]:
     texts = (path.read_text() for path in modules().values())
     trees = (ast.walk(ast.parse(text)) for text in texts if "import structlog" in text)
