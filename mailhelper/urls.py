@@ -13,6 +13,7 @@ from pipeline import views as pipeline
 urlpatterns = [
     path("healthz", readiness.healthz, name="healthz"),
     path("readyz", readiness.readyz, name="readyz"),
+    path("metrics", readiness.figures, name="metrics"),
     path("", pipeline.overview, name="overview"),
     path("panel/", pipeline.panel, name="panel"),
     path("pulse/", pipeline.pulse, name="pulse"),
