@@ -109,7 +109,7 @@ def verified(source: Path) -> Manifest:
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"{source} is no whole backup: it has no manifest that can be read.") from error
     if manifest.engine != connection.vendor:
-        raise UsageError(f"It was made of {manifest.engine}, and this installation is on {connection.vendor}.")
+        raise UsageError(f"It was made of {manifest.engine}, and this is on {connection.vendor}.")
     loader = MigrationLoader(None)
     unknown = set(manifest.migrations) - set(map(".".join, loader.disk_migrations)) - _replaced(loader)
     if manifest.format != FORMAT or unknown:

@@ -99,7 +99,7 @@ def _host_key(host: str, port: int) -> bytes:
 
 
 def keep_host_key(account: MailAccount, connection: Connection) -> None:
-    """With another SECRET_KEY, as after a restore, the server would not be the one that newer accounts use."""
+    """With another SECRET_KEY, as after a restore, newer accounts know the same server by another one."""
     before, now = account.host_key, _host_key(connection.host, account.port)
     if bytes(before) != now:
         MailAccount.objects.filter(pk=account.pk, host_key=before).update(host_key=now)

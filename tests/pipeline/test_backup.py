@@ -1,11 +1,6 @@
-"""A backup restored into an empty installation gives the mail back to who has the password, and to nobody else."""
+"""A backup that is restored gives the mail back to who has the password, and to nobody else."""
 
-import json
-import os
-import sqlite3
 import stat
-import subprocess
-from contextlib import closing
 from pathlib import Path
 
 import pytest
