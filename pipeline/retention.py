@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
@@ -12,7 +11,7 @@ from accounts import retention as of_accounts
 from accounts.models import MailAccount
 from diagnostics import retention as of_diagnostics
 from mail import retention as of_mail
-from mail.guard import chunks
+from mail.guard import delete_in_batches
 from pipeline.models import JOB_OPEN, RUN_ACTIVE, AccountRun, JobRun, JobType, PipelineJob, RunStatus
 
 # An account's pace, its slowness and its newest state are read from so many of its last runs of a kind.
@@ -24,16 +23,7 @@ def prune(dry_run: bool = False) -> Iterator[tuple[str, int]]:
     now = timezone.now()
     for expired in (_expired, of_diagnostics.expired, of_mail.expired, of_accounts.expired):
         for name, rows in expired(now).items():
-            yield name, rows.count() if dry_run else _delete(rows)
-
-
-def _delete(rows: QuerySet) -> int:
-    """The ids are read to the end first: what is over begins no more."""
-    ids = list(rows.order_by().values_list("pk", flat=True))
-    for some in chunks(ids):
-        with transaction.atomic():
-            rows.model.objects.filter(pk__in=some).delete()
-    return len(ids)
+            yield name, rows.count() if dry_run else delete_in_batches(rows)
 
 
 def _expired(now: datetime) -> dict[str, QuerySet]:

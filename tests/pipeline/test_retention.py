@@ -90,7 +90,9 @@ def test_figures_by_day_stay(account, few_kept):
 
 def test_old_alerts_go_with_their_deliveries_and_nothing_is_told_twice(anna, account):
     channels.add_channel(anna.user, "email", "Mail", "anna@example.com")
-    AccountHealth.objects.create(account=account, status="broken", reason="timeout", since=timezone.now() - OLD)
+    AccountHealth.objects.create(
+        account=account, status="broken", reason="timeout", since=timezone.now() - OLD
+    )
     older = alerts.decide(anna.user, "degraded", "older", account=account, reason="timeout")
     aged(alerts.decide(anna.user, "recovered", "over", account=account), OLD, "decided_at")
     aged(older, OLD + timedelta(days=1), "decided_at")
