@@ -37,7 +37,7 @@ def delete_url(person) -> str:
 def test_what_will_go_is_shown_first(browser, anna, account):
     Stock(anna, account).put(letter("one"), letter("two"))
     page = browser.get(reverse(DELETE_ME)).text
-    assert "1 account goes. 2 mails that are stored here go with them." in words(page)
+    assert "1 account goes. 2 mails that are stored here go." in words(page)
     assert reverse("accounts") in page
     assert reverse(DELETE_ME) in browser.get(reverse("settings")).text
 
