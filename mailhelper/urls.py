@@ -9,6 +9,7 @@ from mailhelper.api import api
 from pipeline import account_views, job_views, readiness, removal_views
 from pipeline import views as pipeline
 
+handler500 = "accounts.views.failures.server_error"
 urlpatterns = [
     path("healthz", readiness.healthz, name="healthz"),
     path("readyz", readiness.readyz, name="readyz"),

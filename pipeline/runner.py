@@ -4,7 +4,6 @@ claim → key → connect → take stock (survey, reconcile) → [ fetch → par
                         pipeline/stock.py                  pipeline/intake.py: a checkpoint per batch
 """
 
-import errno
 import logging
 import random
 import traceback
@@ -17,7 +16,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from accounts import grants
-from accounts.errors import ErrorType, SealBroken, SyncError
+from accounts.errors import ErrorType, SealBroken, SyncError, disk_is_full
 from diagnostics import vitals
 from mail.fetch import Fetcher
 from pipeline import retry, runs
@@ -46,6 +45,10 @@ def execute(
         end(work, _attempt(work, account_key))
     except (runs.LeaseLost, AccountRun.DoesNotExist):  # of an account that is deleted there is none
         logger.warning("run %s lost its lease; another goes on from its checkpoint", claim.run_id)
+    except DatabaseError as error:
+        if not disk_is_full(error):
+            raise
+        logger.error("run %s: the disk is full; it goes on when there is room again", claim.run_id)
 
 
 def _attempt(work: Work, account_key: bytes | None) -> Exception | None:
@@ -126,15 +129,11 @@ def classify(error: Exception) -> tuple[ErrorType, dict]:
             return error.error_type, error.facts
         case SealBroken():
             return ErrorType.NO_KEY, {"reason": "seal_broken"}
-        case DatabaseError() | OSError() if _disk_is_full(error):
+        case DatabaseError() | OSError() if disk_is_full(error):
             return ErrorType.DISK_FULL, {}
         case DatabaseError() | OSError():
             return ErrorType.UNKNOWN, {"exception": type(error).__name__}
     return ErrorType.BUG, {"exception": type(error).__name__, "where": _where(error)}
-
-
-def _disk_is_full(error: Exception) -> bool:
-    return getattr(error, "errno", None) == errno.ENOSPC or "disk is full" in str(error)
 
 
 def _where(error: Exception) -> str:

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import close_old_connections, transaction
+from django.db import DatabaseError, close_old_connections, transaction
 from django.utils import timezone
 from huey import crontab
 from huey.api import Task
 from huey.contrib.djhuey import HUEY, db_periodic_task, db_task, enqueue, on_startup
 
 from accounts import grants
-from accounts.errors import SyncError
+from accounts.errors import SyncError, disk_is_full
 from diagnostics.alerting import by_ping, delivery, rules, turns
 from diagnostics.models import HealthFlip
 from pipeline import (
@@ -163,7 +163,12 @@ def ring_for_alerts() -> None:
 
 @db_periodic_task(crontab(), name="mailhelper.tick")
 def tick() -> None:
-    beat()
+    try:
+        beat()
+    except DatabaseError as error:
+        if not disk_is_full(error):
+            raise
+        logger.error("the tick could not do its work: the disk is full")
 
 
 def beat() -> None:

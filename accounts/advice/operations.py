@@ -14,6 +14,10 @@ _KEY_IS_LOST = (
 )
 
 
+def no_space() -> str:
+    return "This machine's disk is full. Free some space, then do this again; nothing that was here is lost."
+
+
 def after_restore(*, has_worker_key: bool) -> str:
     return f"{_KEY_IS_HERE if has_worker_key else _KEY_IS_LOST} Everybody has to sign in again."
 
