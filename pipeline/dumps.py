@@ -51,9 +51,20 @@ def _dump_sqlite(path: Path) -> None:
 def _load_sqlite(path: Path) -> None:
     connection.ensure_connection()
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as copy:
+        _require_whole(copy)
         copy.backup(connection.connection)
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _require_whole(copy: sqlite3.Connection) -> None:
+    """Pages are copied as they are, whatever they hold."""
+    try:
+        [(found,)] = copy.execute("PRAGMA quick_check(1)")
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        raise DumpFailed(f"The file in the backup is damaged: {found}")
 
 
 def _dump_postgresql(path: Path) -> None:
