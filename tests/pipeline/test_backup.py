@@ -183,6 +183,7 @@ def test_nothing_is_overwritten(tmp_path):
 @pytest.mark.django_db(transaction=True)
 def test_a_restore_takes_back_what_changed_and_a_broken_dump_changes_nothing(anna, account, tmp_path):
     signed_in(Client(), anna)
+    heartbeats.beat(Heartbeat.TICK)
     MailAccount.objects.filter(pk=account.pk).update(label="a name that was changed " + "x" * 70)
     MailAccount.objects.filter(pk=account.pk).update(label="kept")
     made_at = timezone.now()
@@ -193,7 +194,6 @@ def test_a_restore_takes_back_what_changed_and_a_broken_dump_changes_nothing(ann
         assert b"a name that was changed" not in dump.read_bytes()
         assert Session.objects.get().session_data.encode() not in dump.read_bytes()
     MailAccount.objects.update(label="changed since")
-    heartbeats.beat(Heartbeat.TICK)
     broken = tmp_path / "broken"
     shutil.copytree(tmp_path / "made", broken)
     half = dump.read_bytes()[: dump.stat().st_size // 2]

@@ -96,8 +96,8 @@ def test_old_alerts_go_with_their_deliveries_and_nothing_is_told_twice(anna, acc
     older = alerts.decide(anna.user, "degraded", "older", account=account, reason="timeout")
     aged(alerts.decide(anna.user, "recovered", "over", account=account), OLD, "decided_at")
     aged(older, OLD + timedelta(days=1), "decided_at")
-    AlertDelivery.objects.update(status="sent", sent_at=timezone.now() - OLD)
     rules.decide_due()
+    AlertDelivery.objects.update(status="sent", sent_at=timezone.now() - OLD)
     told = aged(Alert.objects.latest("decided_at"), OLD, "decided_at")
     waiting = aged(alerts.decide(anna.user, "slow", "waits"), OLD, "decided_at")
     assert prune() == {"alerts": 2}
