@@ -3,14 +3,17 @@
 from accounts.advice.words import Advice
 
 _KEY_IS_HERE = (
-    "The worker key is here: accounts that may sync in the background go on when the workers start. "
-    "Permissions that were taken back since then are there again, and so are earlier passwords; "
-    "manage.py grants EMAIL --revoke takes a permission back."
+    "The worker key is here: accounts that may sync in the background go on when the workers start."
 )
 _KEY_IS_LOST = (
     "The worker key of that time is not on this machine. Bring its file back, or run "
     "manage.py rotate_worker_key; after that people sign in, allow background sync again and add their "
     "alert channels anew. Their stored mail opens with their passwords as before."
+)
+
+_AS_IT_WAS = (
+    "Everybody has to sign in again, with the password of that time. API tokens, people and permissions that "
+    "were removed since then are there again: remove them once more."
 )
 
 
@@ -19,7 +22,7 @@ def no_space() -> str:
 
 
 def after_restore(*, has_worker_key: bool) -> str:
-    return f"{_KEY_IS_HERE if has_worker_key else _KEY_IS_LOST} Everybody has to sign in again."
+    return f"{_KEY_IS_HERE if has_worker_key else _KEY_IS_LOST} {_AS_IT_WAS}"
 
 
 _FOUND = {

@@ -12,7 +12,7 @@ from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
-from accounts import actions, grants, invitations, people
+from accounts import actions, grants, invitations, people, tokens
 from accounts.errors import UsageError
 from accounts.models import GrantPurpose, MailAccount, User, WorkerSecret
 from diagnostics.alerting import alerts, channels
@@ -57,6 +57,7 @@ def given_all(person, connect, mailbox, sync) -> MailAccount:
     alerts.decide(person.user, "broken", f"key {person.user.pk}", account=account)
     ConnectionTrial.objects.create(user=person.user, sealed_settings=b"x")
     invitations.invite(person.user)
+    tokens.make(person.user, "script", "manage", 30, {account.pk: key})
     for password in (person.password, "wrong"):
         Client().post(reverse("sign_in"), {"email": person.user.email, "password": password})
     for row in (person.user, account, PipelineJob.objects.filter(user=person.user).first()):
@@ -105,6 +106,7 @@ TABLES_OF_A_PERSON = [
     LogEntry,
     ConnectionTrial,
     *(apps.get_model(label) for label in ("sessions.Session", "axes.AccessAttempt", "mail.MessageBody")),
+    *(apps.get_model(label) for label in ("accounts.ApiToken", "accounts.TokenKey")),
     *(apps.get_model(label) for label in ("accounts.KeyGrant", "accounts.Invitation", "mail.ContentKey")),
     *(apps.get_model(label) for label in ("pipeline.JobEvent", "diagnostics.AlertDelivery", "mail.Folder")),
 ]

@@ -1,14 +1,16 @@
 """What is over for long goes; what anything stands on stays."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from axes.models import AccessAttempt
 from django.contrib.sessions.models import Session
+from django.core.management import call_command
 from django.utils import timezone
 
-from accounts import actions, grants, invitations
-from accounts.models import GrantPurpose, Invitation, KeyGrant
+from accounts import actions, grants, invitations, tokens
+from accounts.models import ApiToken, GrantPurpose, Invitation, KeyGrant
 from diagnostics.alerting import alerts, channels, rules
 from diagnostics.models import AccountHealth, Alert, AlertDelivery, DiagnosticReport, HealthFlip
 from mail.models import LedgerEntry, Message
@@ -159,3 +161,24 @@ def test_the_tick_has_it_done_once_a_day(rings, clock):
         tasks.beat()
     assert rings.for_pruning == 2
     assert heartbeats.machinery().workers == 0
+
+
+def test_the_command_says_what_would_go_and_what_went(anna, capsys):
+    invitations.invite(anna.user)
+    aged(Invitation.objects.get(), OLD, "expires_at")
+    call_command("prune", "--dry-run")
+    assert "invitations: 1 would go" in capsys.readouterr().out
+    call_command("prune", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["deleted"]["invitations"] == 1 and not told["dry_run"]
+    call_command("prune")
+    assert "invitations: 0\n" in capsys.readouterr().out
+
+
+def test_tokens_go_a_month_after_their_end(anna):
+    tokens.make(anna.user, "script", "read", 30)
+    token = ApiToken.objects.get()
+    for days, count in ((29, 1), (31, 0)):
+        aged(token, timedelta(days=days), "expires_at")
+        prune()
+        assert ApiToken.objects.count() == count
