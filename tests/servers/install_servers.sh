@@ -12,6 +12,7 @@ missing=()
 command -v dovecot >/dev/null && command -v doveadm >/dev/null || missing+=(dovecot-imapd)
 has_postgres || missing+=(postgresql)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v curl >/dev/null && command -v jq >/dev/null || missing+=(curl jq)
 command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
@@ -44,11 +45,11 @@ if command -v apt-get >/dev/null; then
 fi
 
 cat >&2 <<TEXT
-The tests need Dovecot 2.3 (dovecot and doveadm), PostgreSQL, Redis and Chromium. On Debian or Ubuntu, type:
+The tests need Dovecot 2.3 (dovecot and doveadm), PostgreSQL, Redis, Chromium, curl and jq. On Debian or Ubuntu, type:
 
     sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}
 
-On Fedora: sudo dnf install dovecot postgresql-server redis chromium
-On macOS: brew install dovecot postgresql redis && brew install --cask chromium
+On Fedora: sudo dnf install dovecot postgresql-server redis chromium curl jq
+On macOS: brew install dovecot postgresql redis jq && brew install --cask chromium
 TEXT
 exit 1
