@@ -38,7 +38,7 @@ def test_what_will_go_is_shown_first(browser, anna, account):
     Stock(anna, account).put(letter("one"), letter("two"))
     page = browser.get(reverse(DELETE_ME)).text
     assert "1 account goes. 2 mails that are stored here go." in words(page)
-    assert reverse("accounts") in page
+    assert reverse("export_account", args=[account.pk]) in page
     assert reverse(DELETE_ME) in browser.get(reverse("settings")).text
 
 
