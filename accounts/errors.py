@@ -15,6 +15,8 @@
 `evidence` may hold anything a server says, so it is stored sealed and never logged or printed by str().
 """
 
+import errno
+import sqlite3
 from datetime import datetime
 from enum import StrEnum
 
@@ -66,6 +68,19 @@ REFUSALS = frozenset(
         ErrorType.ACCOUNT_DISABLED,
     }
 )
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """As the system, SQLite or PostgreSQL says so, whatever it is wrapped in."""
+    while error is not None:
+        codes = (getattr(error, name, None) for name in ("errno", "sqlite_errorcode", "pgcode"))
+        if not _FULL.isdisjoint(codes):
+            return True
+        error = error.__cause__
+    return False
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, sqlite3.SQLITE_FULL, "53100"})
 
 
 class MailhelperError(Exception):

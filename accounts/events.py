@@ -14,6 +14,8 @@ class Event(StrEnum):
     TRIAL_FAILED = "trial_failed"
     # the machinery
     WORKER_READY = "worker_ready"
+    DISK_FULL = "disk_full"
+    PRUNED = "pruned"
     QUEUE_UNREACHABLE = "queue_unreachable"
     HEARTBEAT_NOT_WRITTEN = "heartbeat_not_written"
     WATCHDOG_FAILED = "watchdog_failed"

@@ -4,7 +4,6 @@ claim → key → connect → take stock (survey, reconcile) → [ fetch → par
                         pipeline/stock.py                  pipeline/intake.py: a checkpoint per batch
 """
 
-import errno
 import random
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,7 +15,7 @@ from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
 from accounts import grants, traces
-from accounts.errors import ErrorType, SealBroken, SyncError
+from accounts.errors import ErrorType, SealBroken, SyncError, disk_is_full
 from accounts.events import Event
 from diagnostics import vitals
 from mail.fetch import Fetcher
@@ -45,8 +44,12 @@ def execute(
         try:
             work = Work(runs.begin(claim), claim, stopping, watch)
             end(work, _attempt(work, account_key))
-        except runs.LeaseLost:
+        except (runs.LeaseLost, AccountRun.DoesNotExist):  # of an account that is deleted there is none
             log.warning(Event.LEASE_LOST)  # another goes on from its checkpoint
+        except DatabaseError as error:
+            if not disk_is_full(error):
+                raise
+            log.error(Event.DISK_FULL)  # it goes on when there is room again
 
 
 def _who_waits(claim: runs.Claim) -> dict:
@@ -132,15 +135,11 @@ def classify(error: Exception) -> tuple[ErrorType, dict]:
             return error.error_type, error.facts
         case SealBroken():
             return ErrorType.NO_KEY, {"reason": "seal_broken"}
-        case DatabaseError() | OSError() if _disk_is_full(error):
+        case DatabaseError() | OSError() if disk_is_full(error):
             return ErrorType.DISK_FULL, {}
         case DatabaseError() | OSError():
             return ErrorType.UNKNOWN, {"exception": type(error).__name__}
     return ErrorType.BUG, traces.named(error)
-
-
-def _disk_is_full(error: Exception) -> bool:
-    return getattr(error, "errno", None) == errno.ENOSPC or "disk is full" in str(error)
 
 
 def sync(work: Work) -> None:

@@ -8,18 +8,28 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections, transaction
+from django.db import DatabaseError, close_old_connections, transaction
 from django.utils import timezone
 from huey import crontab
 from huey.api import Task
 from huey.contrib.djhuey import HUEY, db_periodic_task, db_task, enqueue, on_startup
 
 from accounts import grants, traces
-from accounts.errors import SyncError
+from accounts.errors import SyncError, disk_is_full
 from accounts.events import Event
 from diagnostics.alerting import by_ping, delivery, rules, turns
 from diagnostics.models import HealthFlip
-from pipeline import checkup, connection_trials, heartbeats, rollups, runner, runs, scheduler, watchdog
+from pipeline import (
+    checkup,
+    connection_trials,
+    heartbeats,
+    retention,
+    rollups,
+    runner,
+    runs,
+    scheduler,
+    watchdog,
+)
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 from pipeline.senders import Senders
 
@@ -140,6 +150,13 @@ def ping() -> None:
             log.warning(Event.PING_FAILED, error_type=error.error_type)
 
 
+@db_task(name="mailhelper.prune")
+def prune() -> None:
+    for name, count in retention.prune():
+        if count:
+            log.info(Event.PRUNED, kind=name, count=count)
+
+
 def ring_for_alerts() -> None:
     """After commit, have the workers decide and send."""
     transaction.on_commit(lambda: _ring(deliver.s(priority=PRIORITY_OF_ALERTS)))
@@ -147,7 +164,12 @@ def ring_for_alerts() -> None:
 
 @db_periodic_task(crontab(), name="mailhelper.tick")
 def tick() -> None:
-    beat()
+    try:
+        beat()
+    except DatabaseError as error:
+        if not disk_is_full(error):
+            raise
+        log.error(Event.DISK_FULL)
 
 
 def beat() -> None:
@@ -162,6 +184,8 @@ def beat() -> None:
     ring_for_alerts()
     if settings.MAILHELPER_PING_URL:
         _ring(ping.s(priority=PRIORITY_OF_ALERTS))
+    if heartbeats.take_turn(Heartbeat.PRUNING, every=timedelta(days=1)):
+        _ring(prune.s())
     rollups.prune()
     connection_trials.forget_old()
 

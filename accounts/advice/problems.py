@@ -3,6 +3,7 @@
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
+from accounts.advice.errors import advise
 from accounts.advice.words import Advice, told
 
 _PROBLEMS = {
@@ -73,7 +74,7 @@ _PROBLEMS = {
 
 
 def problem(code: str) -> Advice:
-    return told(*_PROBLEMS[code])
+    return told(*_PROBLEMS[code]) if code in _PROBLEMS else advise(code)
 
 
 def refused(sentence: str) -> Advice:

@@ -29,6 +29,7 @@ STATUS = {
     "too_many_streams": 429,
     "bug": 500,
     "unavailable": 503,
+    "disk_full": 507,
 }
 ALWAYS = (401, 403, 422, 429)
 _BY_STATUS = {status: code for code, status in reversed(STATUS.items())}

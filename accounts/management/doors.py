@@ -7,8 +7,8 @@ import sys
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from accounts import actions
-from accounts.errors import MailhelperError, UsageError
+from accounts import actions, advice
+from accounts.errors import MailhelperError, UsageError, disk_is_full
 from accounts.models import MailAccount, User
 
 PASSWORD = "MAILHELPER_PASSWORD"
@@ -30,13 +30,8 @@ class Door(BaseCommand):
             raise CommandError(str(error), returncode=2) from error
         except MailhelperError as error:
             raise CommandError(str(error)) from error
-        except DatabaseError as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise CommandError(
-                f"The database: {reason}. If it is new, set it up: manage.py migrate"
-            ) from error
-        except OSError as error:
-            raise CommandError(f"{error.filename or 'This machine'}: {error.strerror}") from error
+        except (DatabaseError, OSError) as error:
+            raise CommandError(_words_for(error)) from error
         except (KeyboardInterrupt, EOFError) as stop:
             raise CommandError("Stopped.", returncode=INTERRUPTED) from stop
 
@@ -44,6 +39,15 @@ class Door(BaseCommand):
         """Print a line that a pipe or a log shows at once."""
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def _words_for(error: DatabaseError | OSError) -> str:
+    if disk_is_full(error):
+        return advice.no_space()
+    if isinstance(error, OSError):
+        return f"{error.filename or 'This machine'}: {error.strerror}"
+    reason = str(error).strip().partition("\n")[0]
+    return f"The database: {reason}. If it is new, set it up: manage.py migrate"
 
 
 def ask_secret(variable: str, question: str, *, twice: bool = False) -> str:

@@ -44,6 +44,7 @@ def pages_of(gallery) -> dict[str, str]:
         "settings": reverse("settings"),
         "tokens": reverse("tokens"),
         "people": reverse("people"),
+        "delete-me": reverse("delete_me"),
         "unlock": reverse("unlock"),
         "not-found": "/no/such/page/",
     }
