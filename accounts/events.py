@@ -15,7 +15,7 @@ class Event(StrEnum):
     # the machinery
     WORKER_READY = "worker_ready"
     DISK_FULL = "disk_full"
-    PRUNED = "pruned"
+    ROWS_PRUNED = "rows_pruned"
     QUEUE_UNREACHABLE = "queue_unreachable"
     HEARTBEAT_NOT_WRITTEN = "heartbeat_not_written"
     WATCHDOG_FAILED = "watchdog_failed"

@@ -154,7 +154,7 @@ def ping() -> None:
 def prune() -> None:
     for name, count in retention.prune():
         if count:
-            log.info(Event.PRUNED, kind=name, count=count)
+            log.info(Event.ROWS_PRUNED, kind=name, count=count)
 
 
 def ring_for_alerts() -> None:

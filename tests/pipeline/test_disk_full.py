@@ -97,7 +97,7 @@ def test_where_not_even_that_can_be_written_the_same_run_goes_on(anna, mailbox, 
 
     assert broker.execute_fetch_job(*job.run_ids, key, watch=watch)
     run = AccountRun.objects.get()
-    assert run.status == "running" and "the disk is full" in caplog.text
+    assert run.status == "running" and "disk_full" in caplog.text
     filling.__exit__(None, None, None)
     AccountRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert runs.free_lapsed() == [run.pk]

@@ -1,6 +1,7 @@
 """What the log tells, in which shape, and what it never tells: canaries go through every way to fail."""
 
 import ast
+import errno
 import json
 import logging
 import re
@@ -170,10 +171,12 @@ def database_trouble(connect, box, canaries, monkeypatch):
     return connect(box)
 
 
+class NoRoom(OSError):
+    errno = errno.ENOSPC
+
+
 def disk_full(connect, box, canaries, monkeypatch):
-    monkeypatch.setattr(
-        "pipeline.runner.fetch_pending", raising(f"disk is full {canaries['words']}", DatabaseError)
-    )
+    monkeypatch.setattr("pipeline.runner.fetch_pending", raising(canaries["words"], NoRoom))
     return connect(box)
 
 
