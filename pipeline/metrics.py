@@ -148,6 +148,9 @@ def _machinery(now: datetime) -> Iterator[Metric]:
     tick = found.tick_at.timestamp() if found.tick_at else 0
     told = "When the scheduler's tick was heard of last; 0 is never."
     yield _gauge("scheduler_last_tick_timestamp_seconds", told, (), {(): tick})
+    backup = found.backup_at.timestamp() if found.backup_at else 0
+    told = "When the last backup was made by manage.py backup; 0 is never."
+    yield _gauge("last_backup_timestamp_seconds", told, (), {(): backup})
     yield _gauge("workers", "Worker processes that were heard of lately.", (), {(): found.workers})
     rings = _rings()
     yield _gauge("queue_up", "Whether the queue answers.", (), {(): bool(rings)})
