@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import grants
 from accounts.errors import ErrorType
 from accounts.models import GrantPurpose, KeyGrant, MailAccount, RemoteHost
-from diagnostics.alerting import alerts, preferences
+from diagnostics.alerting import alerts, events, preferences
 from diagnostics.models import AccountHealth, Alert, AlertKind, Status
 from mail.guard import chunks
 
@@ -35,6 +35,7 @@ class Decision:
 def decide_due(now: datetime | None = None) -> int:
     """Decide what the rows of all accounts give rise to. Returns how many alerts are new."""
     now = now or timezone.now()
+    events.address(now)
     rows = list(_health_with_what_was_told())
     wanted = [*_of_health(rows, now), *_of_quarantine(rows), *_of_grants(now)]
     _lower_what_was_told(rows)
