@@ -61,8 +61,15 @@ def valid_grants():
 
 def all_in_background(accounts: list[MailAccount]) -> bool:
     """Whether the workers can open each of these without its owner."""
-    granted = valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account__in=accounts)
-    return granted.count() == len(accounts)
+    return _in_background(accounts).count() == len(accounts)
+
+
+def any_in_background(accounts: list[MailAccount]) -> bool:
+    return _in_background(accounts).exists()
+
+
+def _in_background(accounts: list[MailAccount]):
+    return valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account__in=accounts)
 
 
 def last_background_grants(accounts) -> dict[UUID, KeyGrant]:

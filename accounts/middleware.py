@@ -14,7 +14,7 @@ def in_the_readers_terms(get_response):
         language, zone = _terms_of(request)
         with translation.override(language), timezone.override(zone):
             response = get_response(request)
-        response.headers.setdefault("Content-Language", language)
+            response.headers.setdefault("Content-Language", translation.get_language())
         patch_vary_headers(response, ("Accept-Language",))
         return response
 

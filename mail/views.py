@@ -1,6 +1,5 @@
 """The pages of mail: the list, one mail, its HTML in a frame of its own, its files and its source."""
 
-from datetime import UTC, datetime
 from functools import wraps
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET
 
+from accounts import cursors
 from accounts.errors import SealBroken
 from accounts.pages import with_user_key
 from mail import listing, reading
@@ -50,11 +50,8 @@ def mail_list(request, user_key):
 
 
 def _place(request, name: str) -> listing.Place | None:
-    at, _, message_id = request.GET.get(name, "").partition("~")
-    try:
-        return listing.Place(datetime.fromisoformat(at).astimezone(UTC), UUID(message_id))
-    except (ValueError, OverflowError):
-        return None
+    place = cursors.read(request.GET.get(name, ""))
+    return place and listing.Place(*place)
 
 
 def _link(request, name: str, place: listing.Place) -> str:
@@ -62,7 +59,7 @@ def _link(request, name: str, place: listing.Place) -> str:
     query = request.GET.copy()
     for other in ("older", "newer"):
         query.pop(other, None)
-    query[name] = f"{place.at.isoformat()}~{place.message_id}"
+    query[name] = cursors.write(place.at, place.message_id)
     return f"?{query.urlencode()}"
 
 

@@ -33,6 +33,7 @@ MAILHELPER_PING_URL = env("MAILHELPER_PING_URL", default="")
 MAILHELPER_OPEN_SIGN_UP = env.bool("MAILHELPER_OPEN_SIGN_UP", default=False)
 MAILHELPER_PROXIES = env.int("MAILHELPER_PROXIES", default=0)
 MAILHELPER_FAILURES_PER_CLIENT = env.int("MAILHELPER_FAILURES_PER_CLIENT", default=50)
+MAILHELPER_API_REQUESTS_PER_MINUTE = env.int("MAILHELPER_API_REQUESTS_PER_MINUTE", default=300)
 
 
 def _new_secret_key() -> bytes:
@@ -71,6 +72,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "axes",
     "django_htmx",
+    "ninja",  # its pages, for the documents of the API
     "huey.contrib.djhuey",
 ]
 MIDDLEWARE = [
@@ -82,6 +84,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.in_the_readers_terms",
+    "mailhelper.api.problems_only",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -137,6 +140,9 @@ HUEY = {
     if REDIS_URL
     else {"huey_class": "pipeline.queues.EmbeddedQueue", "filename": str(VAR / "queue.sqlite3")}
 )
+
+if REDIS_URL:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 vars().update(env.email_url("EMAIL_URL", default="smtp://localhost:25"))
 EMAIL_TIMEOUT = 15

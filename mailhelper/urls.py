@@ -5,6 +5,7 @@ from accounts.views import people, sessions, sign_up, tokens
 from accounts.views import settings as own
 from diagnostics import views as diagnostics
 from mail import views as mail
+from mailhelper.api import api
 from pipeline import account_views, job_views, readiness
 from pipeline import views as pipeline
 
@@ -78,5 +79,6 @@ urlpatterns = [
     path("mail/<uuid:message_id>/source/", mail.message_source, name="message_source"),
     path("mail/<uuid:message_id>/mail.eml", mail.message_file, name="message_file"),
     path("mail/<uuid:message_id>/attachments/<int:number>/", mail.attachment, name="attachment"),
+    path("api/", api.urls),
     path("admin/", admin.site.urls),
 ]

@@ -26,7 +26,7 @@ class AccountRow:
 
 def account_rows(user: User) -> list[AccountRow]:
     accounts = list(user.mail_accounts.select_related("user"))
-    ends = _background_ends(accounts)
+    ends = background_ends(accounts)
     return [
         AccountRow(
             account,
@@ -44,13 +44,13 @@ def _title(provider: str) -> str:
     return known.title if known else ""
 
 
-def _background_ends(accounts: list[MailAccount]) -> dict:
+def background_ends(accounts: list[MailAccount]) -> dict:
     granted = grants.valid_grants().filter(account__in=accounts, purpose=GrantPurpose.BACKGROUND)
     return dict(granted.values_list("account", "expires_at"))
 
 
 def background_until(account: MailAccount) -> datetime | None:
-    return _background_ends([account]).get(account.pk)
+    return background_ends([account]).get(account.pk)
 
 
 def trial_page(trial: ConnectionTrial, user_key: bytes) -> dict:

@@ -1,17 +1,18 @@
 """What a person's accounts did, newest first, in pages that cost the same whatever the number of runs."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from uuid import UUID
 
 from django import forms
-from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from accounts import cursors
 from accounts.advice import advise
 from accounts.errors import ErrorType
-from accounts.models import User
+from accounts.models import MailAccount, User
 from mail.forms import day_field
 from pipeline import words
 from pipeline.models import AccountRun, PipelineJob, RunStatus
@@ -86,12 +87,11 @@ def history_of(user: User, asked: HistoryFilter, before: str = "") -> HistoryPag
     account = asked.cleaned_data["account"] if asked.is_valid() else None
     accounts = [account.pk] if account else list(user.mail_accounts.values_list("pk", flat=True))
     runs = asked.of(AccountRun.objects.all())
-    if cursor := _cursor(before):
-        at, run_id = cursor
-        runs = runs.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=run_id), created_at__lte=at)
+    if place := cursors.read(before):
+        runs = runs.filter(cursors.older_than(place, "created_at"))
     rows = list(_newest(user, accounts, runs))
     shown = rows[:PER_PAGE]
-    older = f"{shown[-1].created_at.isoformat()}~{shown[-1].pk}" if len(rows) > PER_PAGE else ""
+    older = cursors.write(shown[-1].created_at, shown[-1].pk) if len(rows) > PER_PAGE else ""
     return HistoryPage([_line(run, user) for run in shown], older)
 
 
@@ -124,10 +124,18 @@ def _line(run: AccountRun, user: User) -> Line:
     )
 
 
-def _cursor(text: str) -> tuple[datetime, UUID] | None:
-    """None for what no page gave out."""
-    at, _, run_id = text.partition("~")
-    try:
-        return datetime.fromisoformat(at).astimezone(UTC), UUID(run_id)
-    except (ValueError, OverflowError):
-        return None
+@dataclass(frozen=True)
+class JobsWanted:
+    """Which jobs; what is None leaves nothing out."""
+
+    account: MailAccount | None = None
+    status: str | None = None
+    type: str | None = None
+    trigger: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def of(self, jobs: QuerySet[PipelineJob]) -> QuerySet[PipelineJob]:
+        bounds = {"accounts": self.account, "created_at__gte": self.since, "created_at__lt": self.until}
+        named = {name: getattr(self, name) for name in ("status", "type", "trigger")}
+        return jobs.filter(**{name: value for name, value in (named | bounds).items() if value is not None})

@@ -180,6 +180,20 @@ class JobRun(models.Model):
         constraints = [models.UniqueConstraint(fields=["job", "run"], name="a_job_waits_once_for_a_run")]
 
 
+class IdempotencyKey(models.Model):
+    """What a script called its wish, so that sending it again makes no second job."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="idempotency_keys"
+    )
+    key = models.CharField(max_length=255)
+    wish = models.CharField(max_length=64)
+    job = models.ForeignKey(PipelineJob, on_delete=models.CASCADE, null=True, related_name="idempotency_keys")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="a_key_makes_one_job")]
+
+
 class JobEvent(models.Model):
     """One arrow of docs/states.md that was taken."""
 

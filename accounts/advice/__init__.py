@@ -17,6 +17,7 @@ from accounts.advice.probes import (
     verdict_word,
     why_skipped,
 )
+from accounts.advice.problems import problem, refused
 from accounts.advice.words import Advice
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "outcome_of_test",
     "probe_advice",
     "probe_label",
+    "problem",
+    "refused",
     "rule",
     "status_word",
     "unexplained",

@@ -1,0 +1,28 @@
+"""Where a page of a list begins: the time and the id of a row, in a text that may stand in an address."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db.models import Q
+
+Place = tuple[datetime, UUID]
+
+
+def write(at: datetime, pk: UUID) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}~{pk}"
+
+
+def read(text: str) -> Place | None:
+    """None for what no page gave out."""
+    at, _, pk = text.partition("~")
+    try:
+        return datetime.fromisoformat(at).astimezone(UTC), UUID(pk)
+    except (ValueError, OverflowError):
+        return None
+
+
+def older_than(place: Place, field: str) -> Q:
+    """Of a list that is ordered by -field and -pk. The last part lets an index begin there."""
+    at, pk = place
+    older = Q(**{f"{field}__lt": at}) | Q(**{field: at}, pk__lt=pk)
+    return older & Q(**{f"{field}__lte": at})
