@@ -11,13 +11,13 @@ from accounts.keyfile import read_or_make
 from accounts.vault import Cost
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = environ.FileAwareEnv()  # DATABASE_URL_FILE names a file that holds DATABASE_URL, and so on
 env.read_env(BASE_DIR / ".env")
 
 VAR = Path(env("MAILHELPER_VAR", default=BASE_DIR / "var")).expanduser().resolve()
 
 # Keys stay out of the data folder, so that its backup opens nothing.
-MAILHELPER_WORKER_KEY = env("MAILHELPER_WORKER_KEY", default="")
+MAILHELPER_WORKER_KEY = environ.Env()("MAILHELPER_WORKER_KEY", default="")  # its _FILE is made when missing
 MAILHELPER_WORKER_KEY_FILE = Path(
     env("MAILHELPER_WORKER_KEY_FILE", default="~/.config/mailhelper/worker.key")
 ).expanduser()
