@@ -1,0 +1,41 @@
+"""The document that describes the API, and its pages."""
+
+import json
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from mailhelper.api import api
+
+pytestmark = pytest.mark.once
+PINNED = Path(__file__).resolve().parent.parent.parent / "docs" / "openapi.json"
+
+
+def described() -> str:
+    return json.dumps(api.get_openapi_schema(), indent=1, default=str, sort_keys=True) + "\n"
+
+
+def test_the_api_is_the_one_that_is_written_down():
+    """Whoever changes a shape changes docs/openapi.json, too: python -m tests.api.pin"""
+    assert described() == PINNED.read_text()
+
+
+def test_it_is_openapi_3_1(client):
+    assert client.get("/api/openapi.json").json()["openapi"].startswith("3.1")
+
+
+def test_the_page_of_the_documents_asks_nobody_else(db):
+    page = Client().get(reverse("api:openapi-view"))
+    assert page.status_code == 200
+    assert "http://" not in page.text and "https://" not in page.text and "<script>" not in page.text
+
+
+def test_every_operation_says_what_a_token_needs():
+    for path, ways in api.get_openapi_schema()["paths"].items():
+        for method, told in ways.items():
+            assert "scope `" in told["description"] or "unlocked session" in told["description"], (
+                method,
+                path,
+            )
