@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from functools import cached_property, wraps
 
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -140,6 +143,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         for row in rows:
             self.log_change(request, row, words)
         self.message_user(request, f"{words}: {len(rows)}")
+
+
+def forget_log_of(rows: QuerySet) -> None:
+    """What was done with these rows, which are about to go: the log names them."""
+    of_this_kind = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(rows.model))
+    going = {str(pk) for pk in rows.values_list("pk", flat=True)}
+    entries = dict(of_this_kind.values_list("pk", "object_id"))
+    of_this_kind.filter(pk__in=[pk for pk, object_id in entries.items() if object_id in going]).delete()
 
 
 def is_sealed(field) -> bool:

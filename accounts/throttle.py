@@ -56,6 +56,11 @@ def locked_until(request, credentials) -> datetime | None:
     return None
 
 
+def forget(address: str) -> None:
+    """What was tried for this person."""
+    AccessAttempt.objects.filter(username=blind_name(None, get_credentials(address))).delete()
+
+
 def blind_name(request, credentials) -> str:
     """The address as axes stores it: people also type their password into its field."""
     address = address_of((credentials or {}).get(settings.AXES_USERNAME_FORM_FIELD) or "")

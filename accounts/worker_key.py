@@ -66,6 +66,17 @@ def is_on_this_machine() -> bool:
         return False
 
 
+def fits() -> bool | None:
+    """Whether this machine has the key that grants are sealed to; None before one was needed. Makes none."""
+    row = WorkerKey.objects.filter(retired_at=None).first()
+    if row is None:
+        return None
+    try:
+        return key_pair().public == bytes(row.public_key)
+    except UsageError:
+        return False
+
+
 def _register(public_key: bytes) -> WorkerKey:
     try:
         with transaction.atomic():

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from django.db import connection as database
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 Guard = Callable[[], None]
 Items = TypeVar("Items", tuple, list, array)
@@ -45,3 +45,19 @@ def upsert(rows: list[Model], fields: list[str], key: str = "id") -> None:
 
 def chunks(items: Items, size: int = ROWS_PER_STATEMENT) -> Iterator[Items]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def delete_in_batches(rows: QuerySet) -> int:
+    """Each a short transaction of its own. Returns how many rows went.
+
+    The ids are read to the end first, so nobody may add to these rows meanwhile.
+    """
+    ids = list(rows.order_by().values_list("pk", flat=True))
+    for some in chunks(ids):
+        with guarded(_nobody_else):
+            rows.model.objects.filter(pk__in=some).delete()
+    return len(ids)
+
+
+def _nobody_else() -> None:
+    pass

@@ -1,23 +1,24 @@
 """Every setting; what an operator may change is read from the environment (see .env.example)."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
-import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.keyfile import read_or_make
 from accounts.vault import Cost
+from mailhelper.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()  # DATABASE_URL_FILE names a file that holds DATABASE_URL, and so on
+env = Environment()
 env.read_env(BASE_DIR / ".env")
 
 VAR = Path(env("MAILHELPER_VAR", default=BASE_DIR / "var")).expanduser().resolve()
 
 # Keys stay out of the data folder, so that its backup opens nothing.
-MAILHELPER_WORKER_KEY = environ.Env()("MAILHELPER_WORKER_KEY", default="")  # its _FILE is made when missing
+MAILHELPER_WORKER_KEY = os.environ.get("MAILHELPER_WORKER_KEY", "")  # its _FILE is made when it is missing
 MAILHELPER_WORKER_KEY_FILE = Path(
     env("MAILHELPER_WORKER_KEY_FILE", default="~/.config/mailhelper/worker.key")
 ).expanduser()
@@ -30,6 +31,8 @@ MAILHELPER_LEASE_SECONDS = env.int("MAILHELPER_LEASE_SECONDS", default=60)
 MAILHELPER_CONNECTIONS_PER_HOST = env.int("MAILHELPER_CONNECTIONS_PER_HOST", default=10)
 MAILHELPER_URL = env("MAILHELPER_URL", default="")
 MAILHELPER_PING_URL = env("MAILHELPER_PING_URL", default="")
+MAILHELPER_KEEP_RUNS_DAYS = env.int("MAILHELPER_KEEP_RUNS_DAYS", default=90)
+MAILHELPER_KEEP_ALERTS_DAYS = env.int("MAILHELPER_KEEP_ALERTS_DAYS", default=180)
 MAILHELPER_OPEN_SIGN_UP = env.bool("MAILHELPER_OPEN_SIGN_UP", default=False)
 MAILHELPER_PROXIES = env.int("MAILHELPER_PROXIES", default=0)
 MAILHELPER_FAILURES_PER_CLIENT = env.int("MAILHELPER_FAILURES_PER_CLIENT", default=50)
@@ -109,11 +112,7 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR / 'mailhelper.sqlite3'}")}
-if "ENGINE" not in DATABASES["default"]:
-    raise ImproperlyConfigured(
-        "DATABASE_URL is not understood, for example postgres://user:password@host/name"
-    )
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR / 'mailhelper.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -124,7 +123,7 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # To compile the query of a list of mails takes PostgreSQL 2 s, to run it 20 ms.
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", "-c jit=off")
 
-REDIS_URL = env("REDIS_URL", default="")
+REDIS_URL = env.redis("REDIS_URL")
 HUEY = {
     "name": "mailhelper",
     "results": False,
@@ -144,7 +143,7 @@ HUEY = {
 if REDIS_URL:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
-vars().update(env.email_url("EMAIL_URL", default="smtp://localhost:25"))
+vars().update(env.email("EMAIL_URL", "smtp://localhost:25"))
 EMAIL_TIMEOUT = 15
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="mailhelper@localhost")
 

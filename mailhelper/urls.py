@@ -6,7 +6,7 @@ from accounts.views import settings as own
 from diagnostics import views as diagnostics
 from mail import views as mail
 from mailhelper.api import api
-from pipeline import account_views, job_views, readiness
+from pipeline import account_views, job_views, readiness, removal_views
 from pipeline import views as pipeline
 
 urlpatterns = [
@@ -73,6 +73,9 @@ urlpatterns = [
     path("settings/people/invitations/<uuid:invitation_id>/withdraw/", people.withdraw, name="withdraw"),
     path("settings/people/<int:user_id>/deactivate/", people.deactivate, name="deactivate"),
     path("settings/people/<int:user_id>/activate/", people.activate, name="activate"),
+    path("settings/people/<int:user_id>/delete/", removal_views.delete_person, name="delete_person"),
+    path("settings/delete/", removal_views.delete_me, name="delete_me"),
+    path("settings/deleted/", removal_views.deleted, name="deleted"),
     path("mail/", mail.mail_list, name="mail"),
     path("mail/<uuid:message_id>/", mail.message, name="message"),
     path("mail/<uuid:message_id>/html/", mail.message_html, name="message_html"),

@@ -1,19 +1,23 @@
 """The pipeline broker: what every door calls to ask for work and to hear how it goes."""
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import QuerySet
 
+from accounts import grants, operators
 from accounts.errors import UsageError
 from accounts.models import MailAccount, User
 from diagnostics.probing.ladder import TOTAL_SECONDS
 from mail import folders, ledger
+from mail.guard import delete_in_batches
 from mail.models import Folder
+from mail.removal import remove_mail
 from pipeline import jobs, queries, runner, runs, tasks
-from pipeline.models import AccountRun, JobType, PipelineJob, RunStatus, Trigger
+from pipeline.models import RUN_ACTIVE, AccountRun, JobType, PipelineJob, RunStatus, Trigger
 from pipeline.work import Watch, Work
 
 DEFAULT_MAX_MAILS = 100
@@ -180,13 +184,14 @@ class PipelineBroker:
         return True
 
     def remove_account(self, account: MailAccount) -> None:
-        """Delete an account with its mail; jobs that waited for its runs end without them."""
-        for tries_left in (2, 1, 0):
-            try:
-                return _remove(account)
-            except (IntegrityError, OperationalError):  # something was noted of it meanwhile, or a deadlock
-                if not tries_left:
-                    raise
+        """Delete an account with its mail; jobs that waited for its runs end without them.
+
+        Killed midway, it leaves a paused account with less mail, to be removed once more.
+        """
+        _undisturbed(_stop_for_good, account)
+        delete_in_batches(account.runs.exclude(status__in=RUN_ACTIVE))
+        remove_mail(account)
+        _undisturbed(_remove, account)
 
     def get_job_status(self, job_id: UUID) -> queries.JobReport:
         """Raises PipelineJob.DoesNotExist."""
@@ -209,13 +214,39 @@ class PipelineBroker:
         return queries.performance_report(user, window, account)
 
 
+def _undisturbed(step: Callable[[MailAccount], None], account: MailAccount) -> None:
+    for tries_left in (2, 1, 0):
+        try:
+            return step(account)
+        except (IntegrityError, OperationalError):  # something was noted of it meanwhile, or a deadlock
+            if not tries_left:
+                raise
+
+
+def _stop_for_good(account: MailAccount) -> None:
+    """Whoever executes a run of it finds the lease lost; no other begins by itself."""
+    active = account.runs.filter(status__in=RUN_ACTIVE)
+    with transaction.atomic(), _closing_what_waits_for(active):
+        active.delete()
+        MailAccount.objects.filter(pk=account.pk).update(enabled=False)
+        grants.revoke(account.grants.all())
+
+
 def _remove(account: MailAccount) -> None:
-    with transaction.atomic():
-        list(account.runs.select_for_update().order_by("pk"))  # in the order in which runs lock rows
-        waiting = list(PipelineJob.objects.filter(runs__account=account).distinct().order_by("pk"))
-        MailAccount.objects.filter(pk=account.pk).delete()
-        for job in waiting:
-            jobs.close(job.pk)
+    row = MailAccount.objects.filter(pk=account.pk)
+    with transaction.atomic(), _closing_what_waits_for(account.runs.all()):
+        operators.forget_log_of(row)
+        row.delete()
+
+
+@contextmanager
+def _closing_what_waits_for(runs: QuerySet[AccountRun]) -> Iterator[None]:
+    """Around the deletion of these runs: they are locked, and jobs that have no other end after it."""
+    ids = list(runs.select_for_update().order_by("pk").values_list("pk", flat=True))  # as runs lock rows
+    waiting = list(PipelineJob.objects.filter(runs__in=ids).distinct().order_by("pk"))
+    yield
+    for job in waiting:
+        jobs.close(job.pk)
 
 
 def _asked(

@@ -63,6 +63,29 @@ def _beat_until(name: str, ended: threading.Event) -> None:
             return
 
 
+def last(name: str) -> datetime | None:
+    return Heartbeat.objects.filter(name=name).values_list("at", flat=True).first()
+
+
+def note(name: str, at: datetime) -> None:
+    """What is done now and then was done at that time."""
+    Heartbeat.objects.update_or_create(name=name, defaults={"at": at})
+
+
+def take_turn(name: str, every: timedelta) -> bool:
+    """Whether it is to be done again. Of two that ask at once, one hears so."""
+    now = timezone.now()
+    _, new = Heartbeat.objects.get_or_create(name=name, defaults={"at": now})
+    return new or Heartbeat.objects.filter(name=name, at__lte=now - every).update(at=now) > 0
+
+
+def beating_workers() -> list[str]:
+    """The processes that were heard of lately."""
+    lately = timezone.now() - WORKER_PATIENCE
+    names = Heartbeat.objects.filter(name__startswith=Heartbeat.WORKER, at__gt=lately)
+    return [name.removeprefix(Heartbeat.WORKER) for name in names.values_list("name", flat=True)]
+
+
 def forget_the_dead() -> None:
     Heartbeat.objects.filter(
         name__startswith=Heartbeat.WORKER, at__lt=timezone.now() - FORGOTTEN_AFTER
@@ -84,6 +107,8 @@ def machinery() -> Machinery:
     return Machinery(
         tick_at=tick_at,
         ticks=tick_at is not None and now - tick_at < TICK_PATIENCE,
-        workers=sum(now - at < WORKER_PATIENCE for at in beats.values()),
+        workers=sum(
+            name.startswith(Heartbeat.WORKER) and now - at < WORKER_PATIENCE for name, at in beats.items()
+        ),
         oldest_due=oldest,
     )

@@ -207,10 +207,15 @@ class JobEvent(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When something that must not die in silence was last alive, and since when without a long pause."""
+    """When something that must not die in silence was last alive, and since when without a long pause.
+
+    Also when what is to be done now and then was done last.
+    """
 
     TICK = "tick"
     WORKER = "worker:"  # and the process
+    BACKUP = "backup"
+    PRUNING = "pruning"
 
     name = models.CharField(max_length=120, primary_key=True)
     at = models.DateTimeField()

@@ -23,7 +23,7 @@ def readyz(request):
         found = heartbeats.machinery()
     except DatabaseError:
         return JsonResponse({"ready": False, "database": "unreachable"}, status=503)
-    queue = _queue()
+    queue = queue_state()
     ready = found.ticks and queue == "ok"
     told = {
         "ready": ready,
@@ -37,7 +37,7 @@ def readyz(request):
     return JsonResponse(told, status=200 if ready else 503)
 
 
-def _queue() -> str:
+def queue_state() -> str:
     try:
         HUEY.pending_count()
     except Exception:  # whatever the queue's storage raises

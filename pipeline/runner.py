@@ -44,7 +44,7 @@ def execute(
     try:
         work = Work(runs.begin(claim), claim, stopping, watch)
         end(work, _attempt(work, account_key))
-    except runs.LeaseLost:
+    except (runs.LeaseLost, AccountRun.DoesNotExist):  # of an account that is deleted there is none
         logger.warning("run %s lost its lease; another goes on from its checkpoint", claim.run_id)
 
 

@@ -79,7 +79,7 @@ def _machine() -> str:
     return f"{boot.read_text().strip()}:{os.readlink('/proc/self/ns/pid')}"
 
 
-def _has_died(owner: str) -> bool:
+def has_died(owner: str) -> bool:
     """Only what is certain: same machine, same PID namespace, and no such process."""
     machine, _, pid = owner.rpartition(":")
     if machine != _machine() or "[" not in machine:
@@ -325,7 +325,7 @@ def free_lapsed() -> list[UUID]:
     now, freed = timezone.now(), []
     owned = AccountRun.objects.exclude(owner="").filter(status__in=RUN_ACTIVE)
     for run_id, owner, lease_until in owned.values_list("pk", "owner", "lease_until"):
-        if (lease_until < now or _has_died(owner)) and _free(run_id, owner, lease_until):
+        if (lease_until < now or has_died(owner)) and _free(run_id, owner, lease_until):
             freed.append(run_id)
     return freed
 

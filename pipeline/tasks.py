@@ -18,7 +18,17 @@ from accounts import grants
 from accounts.errors import SyncError
 from diagnostics.alerting import by_ping, delivery, events, rules, turns
 from diagnostics.models import HealthFlip
-from pipeline import checkup, connection_trials, heartbeats, rollups, runner, runs, scheduler, watchdog
+from pipeline import (
+    checkup,
+    connection_trials,
+    heartbeats,
+    retention,
+    rollups,
+    runner,
+    runs,
+    scheduler,
+    watchdog,
+)
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 from pipeline.senders import Senders
 
@@ -139,6 +149,13 @@ def ping() -> None:
             logger.warning("the ping did not arrive: %s", error.error_type)
 
 
+@db_task(name="mailhelper.prune")
+def prune() -> None:
+    for name, count in retention.prune():
+        if count:
+            logger.info("pruned %d %s", count, name)
+
+
 def ring_for_alerts() -> None:
     """After commit, have the workers decide and send."""
     transaction.on_commit(lambda: _ring(deliver.s(priority=PRIORITY_OF_ALERTS), "alerts"))
@@ -161,6 +178,8 @@ def beat() -> None:
     ring_for_alerts()
     if settings.MAILHELPER_PING_URL:
         _ring(ping.s(priority=PRIORITY_OF_ALERTS), "the ping")
+    if heartbeats.take_turn(Heartbeat.PRUNING, every=timedelta(days=1)):
+        _ring(prune.s(), "pruning")
     rollups.prune()
     connection_trials.forget_old()
 

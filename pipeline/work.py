@@ -113,6 +113,7 @@ class Work:
     def open(self, account_key: bytes) -> None:
         self._account_key = account_key
         self.connection = actions.connection_of(self.account, account_key)
+        actions.keep_host_key(self.account, self.connection)
         self.filters = actions.filters_of(self.account, account_key)
         self.sealer = Sealer.for_claim(self.account, account_key, self.connection.mail_key_digest)
 

@@ -60,12 +60,12 @@ def crowded(anna, connect, mailbox):
 def pages_of(anna, account) -> dict[str, str]:
     job, run = PipelineJob.objects.first(), AccountRun.objects.first()
     message = account.messages.first()
-    names = (
-        "overview panel mail accounts add_account history notifications alerts settings tokens people unlock"
-    )
-    pages = {name: reverse(name) for name in names.split()}
+    names = "overview panel mail accounts add_account history notifications alerts settings tokens people"
+    pages = {name: reverse(name) for name in [*names.split(), "unlock", "delete_me", "deleted"]}
     for name in ("account", "edit_account", "new_password", "delete_account", "diagnosis"):
         pages[name] = reverse(name, args=[account.pk])
+    other = User.objects.exclude(pk=anna.user.pk).first()
+    pages["delete_person"] = reverse("delete_person", args=[other.pk])
     pages |= {"job": reverse("job", args=[job.pk]), "message": reverse("message", args=[message.pk])}
     for model in ("accounts_user", "accounts_mailaccount", "pipeline_pipelinejob", "pipeline_accountrun"):
         pages[f"admin {model}"] = reverse(f"admin:{model}_changelist")

@@ -90,7 +90,7 @@ def test_figures_are_written_as_the_language_writes_them(german, gmx):
 
 
 PAGES = ["overview", "panel", "history", "alerts", "mail", "notifications", "accounts", "add_account"]
-PAGES += ["unlock", "settings", "tokens", "people", "recover"]
+PAGES += ["unlock", "settings", "tokens", "people", "recover", "delete_me", "deleted"]
 OF_AN_ACCOUNT = ["account", "edit_account", "new_password", "delete_account"]
 
 

@@ -8,6 +8,7 @@ from accounts.actions.connections import (
     connection_of,
     describe,
     filters_of,
+    keep_host_key,
     replace_connection,
     set_filters,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "describe",
     "drafted",
     "filters_of",
+    "keep_host_key",
     "mail_private_key",
     "new_recovery_key",
     "rename_account",

@@ -98,6 +98,14 @@ def _host_key(host: str, port: int) -> bytes:
     return vault.blind_index(settings.SECRET_KEY.encode(), "remote host", f"{host.lower()}:{port}".encode())
 
 
+def keep_host_key(account: MailAccount, connection: Connection) -> None:
+    """With another SECRET_KEY, as after a restore, newer accounts know the same server by another one."""
+    before, now = account.host_key, _host_key(connection.host, account.port)
+    if bytes(before) != now:
+        MailAccount.objects.filter(pk=account.pk, host_key=before).update(host_key=now)
+        account.host_key = now
+
+
 def _seal_fields(account: MailAccount, key: bytes, field: str, value) -> bytes:
     packed = json.dumps(asdict(value), default=lambda moment: moment.isoformat())
     return vault.seal(key, packed.encode(), *place(account, field))

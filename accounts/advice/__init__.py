@@ -5,6 +5,7 @@ from accounts.advice.errors import advise, next_try, no_scheduler, no_worker, ot
 from accounts.advice.findings import finding, unexplained
 from accounts.advice.health import health, status_word
 from accounts.advice.mails import SEAL_BROKEN, not_shown
+from accounts.advice.operations import after_restore, installation
 from accounts.advice.probes import (
     change,
     fact_label,
@@ -25,6 +26,7 @@ __all__ = [
     "Advice",
     "AlertWords",
     "advise",
+    "after_restore",
     "alert",
     "change",
     "channel_kind",
@@ -36,6 +38,7 @@ __all__ = [
     "folder_at",
     "folders",
     "health",
+    "installation",
     "next_try",
     "no_scheduler",
     "no_worker",

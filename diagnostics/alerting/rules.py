@@ -4,8 +4,9 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from accounts import grants
@@ -36,7 +37,8 @@ def decide_due(now: datetime | None = None) -> int:
     """Decide what the rows of all accounts give rise to. Returns how many alerts are new."""
     now = now or timezone.now()
     events.address(now)
-    rows = list(_health_with_what_was_told())
+    heard = AccountHealth.objects.filter(account__enabled=True, account__user__is_active=True)
+    rows = list(_health_with_what_was_told(heard))
     wanted = [*_of_health(rows, now), *_of_quarantine(rows), *_of_grants(now)]
     _lower_what_was_told(rows)
     return sum(_decide(one, now) for one in _undecided(wanted))
@@ -51,14 +53,13 @@ def _decide(one: Decision, now: datetime) -> bool:
         return False
 
 
-def _health_with_what_was_told() -> Iterable[AccountHealth]:
-    """Of accounts that are not paused; told_* is the newest alert about health, quarantine_* about that."""
+def _health_with_what_was_told(rows: QuerySet[AccountHealth]) -> QuerySet[AccountHealth]:
+    """told_* is the newest alert about health, quarantine_* about that."""
     newest = Alert.objects.filter(account=OuterRef("account")).order_by("-decided_at")
     told = newest.filter(kind__in=[*_BAD, AlertKind.RECOVERED])
     quarantine = newest.filter(kind=AlertKind.QUARANTINE)
     background = grants.valid_grants().filter(purpose=GrantPurpose.BACKGROUND)
     resting = RemoteHost.objects.filter(breaker_opened_at__isnull=False)
-    rows = AccountHealth.objects.filter(account__enabled=True, account__user__is_active=True)
     return rows.select_related("account__user__alert_preferences").annotate(
         told_kind=Subquery(told.values("kind")[:1]),
         told_id=Subquery(told.values("pk")[:1]),
@@ -68,6 +69,13 @@ def _health_with_what_was_told() -> Iterable[AccountHealth]:
         quarantine_id=Subquery(quarantine.values("pk")[:1]),
         quarantine_facts=Subquery(quarantine.values("facts")[:1]),
     )
+
+
+def standing_alerts() -> set[UUID]:
+    """By which is decided what is news: the newest of each account about its health and its quarantine."""
+    rows = _health_with_what_was_told(AccountHealth.objects.all())
+    ids = rows.values_list("told_id", "quarantine_id")
+    return {one for both in ids for one in both if one}
 
 
 def _undecided(wanted: list[Decision]) -> Iterator[Decision]:

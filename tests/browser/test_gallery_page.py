@@ -41,6 +41,7 @@ def pages_of(gallery) -> dict[str, str]:
         "alerts": reverse("alerts"),
         "settings": reverse("settings"),
         "people": reverse("people"),
+        "delete-me": reverse("delete_me"),
         "unlock": reverse("unlock"),
         "not-found": "/no/such/page/",
     }

@@ -24,14 +24,14 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 class Rings(list):
     """The ids of the runs that were rung for; `at` is when each is to be heard.
 
-    Apart from them the channels that were rung for, and how often for alerts and for the ping.
+    Apart from them the channels that were rung for, and how often for alerts, the ping and pruning.
     """
 
     def __init__(self):
         super().__init__()
         self.at: dict[str, datetime | None] = {}
         self.channels: list[str] = []
-        self.for_alerts = self.for_ping = 0
+        self.for_alerts = self.for_ping = self.for_pruning = 0
 
     def hear(self, task) -> None:
         match task.name:
@@ -41,6 +41,8 @@ class Rings(list):
                 self.channels.append(task.args[0])
             case "mailhelper.ping":
                 self.for_ping += 1
+            case "mailhelper.prune":
+                self.for_pruning += 1
             case _:
                 self.append(task.args[0])
                 self.at[task.args[0]] = task.eta

@@ -348,4 +348,4 @@ def test_a_process_of_another_user_counts_as_alive(monkeypatch):
         raise PermissionError(errno.EPERM, "not permitted")
 
     monkeypatch.setattr(runs.os, "kill", not_yours)
-    assert not runs._has_died(f"{runs._machine()}:4242")
+    assert not runs.has_died(f"{runs._machine()}:4242")
