@@ -1,10 +1,41 @@
-"""Each page in its reader's language and time zone."""
+"""Each page in its reader's language and time zone, and each request by a name in the log."""
 
+import uuid
 from contextlib import suppress
 
 from django.db import DatabaseError
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+
+def in_the_log(get_response):
+    """What is logged meanwhile names the request, its page and its person; never its path or query."""
+
+    def answer(request):
+        clear_contextvars()
+        _name(request, request_id=uuid.uuid4().hex)
+        try:
+            response = get_response(request)
+        finally:
+            clear_contextvars()
+        response.headers["X-Request-ID"] = request.META["mailhelper.log"]["request_id"]
+        return response
+
+    def process_view(request, view, args, kwargs):
+        _name(request, view=request.resolver_match.view_name)
+        with suppress(DatabaseError):
+            if request.user.is_authenticated:
+                _name(request, user_id=request.user.pk)
+
+    answer.process_view = process_view
+    return answer
+
+
+def _name(request, **names) -> None:
+    """Also for the web server, which logs after the answer."""
+    request.META.setdefault("mailhelper.log", {}).update(names)
+    bind_contextvars(**names)
 
 
 def in_the_readers_terms(get_response):

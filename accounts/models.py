@@ -167,6 +167,11 @@ class MailAccount(models.Model):
     def __str__(self):
         return self.label
 
+    @property
+    def in_log(self) -> dict:
+        """By which it may be named in the log."""
+        return {"account_id": self.pk, "user_id": self.user_id}
+
 
 class GrantPurpose(models.TextChoices):
     JOB = "job"

@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "huey.contrib.djhuey",
 ]
 MIDDLEWARE = [
+    "accounts.middleware.in_the_log",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -202,14 +203,18 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "mailhelper" / "static"]
 WHITENOISE_USE_FINDERS = True  # nothing to collect before the first start
 
+LOGGING_CONFIG = "mailhelper.logs.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {"lines": {"()": "mailhelper.logs.formatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "mailhelper": {"level": "INFO"},
+        # Django's own handlers have their own shape.
+        "django": {"handlers": [], "level": "WARNING"},
+        "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
         # With a handler of its own, or the consumer adds one and prints each line twice.
         "huey": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
     },

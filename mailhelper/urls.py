@@ -1,5 +1,6 @@
 from django.contrib import admin
 from django.urls import path
+from django.views.generic import RedirectView
 
 from accounts.views import people, sessions, sign_up, tokens
 from accounts.views import settings as own
@@ -12,6 +13,7 @@ from pipeline import views as pipeline
 urlpatterns = [
     path("healthz", readiness.healthz, name="healthz"),
     path("readyz", readiness.readyz, name="readyz"),
+    path("metrics", readiness.figures, name="metrics"),
     path("", pipeline.overview, name="overview"),
     path("panel/", pipeline.panel, name="panel"),
     path("pulse/", pipeline.pulse, name="pulse"),
@@ -82,6 +84,7 @@ urlpatterns = [
     path("mail/<uuid:message_id>/source/", mail.message_source, name="message_source"),
     path("mail/<uuid:message_id>/mail.eml", mail.message_file, name="message_file"),
     path("mail/<uuid:message_id>/attachments/<int:number>/", mail.attachment, name="attachment"),
+    path("api/", RedirectView.as_view(pattern_name="api:openapi-view")),
     path("api/", api.urls),
     path("admin/", admin.site.urls),
 ]

@@ -1,14 +1,15 @@
 """How well accounts are: their facts out of the rows, in a handful of queries, and each change put down."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from django.db import transaction
 
-from accounts import grants
+from accounts import grants, traces
+from accounts.events import Event
 from accounts.models import GrantEnd, KeyGrant, MailAccount, RemoteHost
 from diagnostics import vitals
 from diagnostics.health import Background, Facts, assess
@@ -18,7 +19,7 @@ from pipeline.heartbeats import LONG_PAUSE
 from pipeline.models import RUN_ACTIVE, AccountRun, Heartbeat, JobType, Phase, RunStatus
 from pipeline.schedule import interval_of, next_due_of
 
-logger = logging.getLogger("mailhelper.checkup")
+log = structlog.stdlib.get_logger("mailhelper.checkup")
 
 
 def look(account: MailAccount, now: datetime, run_id: UUID | None = None) -> HealthFlip | None:
@@ -46,7 +47,7 @@ def _look_again(account: MailAccount, now: datetime) -> HealthFlip | None:
             vitals.locked(account)
             return look(account, now)
     except Exception as error:  # such as of an account that is just removed; the others have their turn
-        logger.error("the health of account %s was not noted: %s", account.pk, type(error).__name__)
+        log.error(Event.HEALTH_NOT_NOTED, **account.in_log, **traces.named(error))
         return None
 
 

@@ -4,18 +4,19 @@ The page that waits reads the row. A process that dies in between leaves a row t
 """
 
 import json
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
 from django.db import connections, transaction
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from accounts import actions, vault
+from accounts import actions, traces, vault
 from accounts.errors import ErrorType, MailhelperError, SealBroken, UsageError
+from accounts.events import Event
 from accounts.models import MailAccount, User
 from diagnostics import reports
 from diagnostics.probing import ladder, probes
@@ -42,7 +43,7 @@ PASSING = frozenset(
     }
 )
 
-logger = logging.getLogger("mailhelper.trials")
+log = structlog.stdlib.get_logger("mailhelper.trials")
 _seats = threading.BoundedSemaphore(AT_ONCE)
 
 
@@ -116,7 +117,7 @@ def _try(trial: ConnectionTrial, user_key: bytes, wish: Wish) -> None:
     except UsageError:
         pass  # a name that was taken meanwhile: the page offers to save it again, and says why not
     except Exception as error:  # nobody else hears of it: this is a thread of its own
-        logger.error("a trial broke off: %s", type(error).__name__)
+        log.error(Event.TRIAL_FAILED, user_id=trial.user_id, trial_id=trial.pk, **traces.named(error))
     finally:
         _seats.release()
         ConnectionTrial.objects.filter(pk=trial.pk).update(finished_at=timezone.now())

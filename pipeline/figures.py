@@ -11,6 +11,7 @@ from pipeline.models import Phase
 
 BUCKET_WIDTH = 1.1  # so that histograms add up, and a quantile is exact to within 5 %
 LEAST_SECONDS = 0.0001
+BOUNDS = range(-48, 89, 8)  # 10 ms, 22 ms, … 1 s, 2.1 s, … 73 min: no bucket lies across one
 LEAST_MAILS = 10  # of fewer, the round trips say more than the mails
 JUDGED_RUNS = 5
 WORK = (Phase.FETCH, Phase.PARSE, Phase.SAVE, Phase.PROCESS)
@@ -114,3 +115,10 @@ def quantile(counts: Histogram, share: float) -> float | None:
         if rank <= 0:
             return BUCKET_WIDTH ** (number + 0.5)
     return None
+
+
+def cumulative(counts: Histogram) -> list[tuple[str, int]]:
+    """As Prometheus has it: how many up to each bound in seconds, and all of them."""
+    upto = {n: sum(count for number, count in counts.items() if int(number) < n) for n in BOUNDS}
+    bounded = [(str(float(f"{BUCKET_WIDTH**n:.6g}")), count) for n, count in upto.items()]
+    return [*bounded, ("+Inf", sum(counts.values()))]

@@ -1,13 +1,15 @@
 """Signs of life of the tick and of each worker, and how the machinery is by them."""
 
-import logging
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
+from accounts import traces
+from accounts.events import Event
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 
 TICK_PATIENCE = timedelta(seconds=90)
@@ -16,7 +18,7 @@ WORKER_BEATS_EVERY = 30
 WORKER_PATIENCE = timedelta(seconds=3 * WORKER_BEATS_EVERY)
 FORGOTTEN_AFTER = timedelta(days=1)
 
-logger = logging.getLogger("mailhelper.heartbeats")
+log = structlog.stdlib.get_logger("mailhelper.heartbeats")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def _beat_until(name: str, ended: threading.Event) -> None:
         try:
             beat(name)
         except DatabaseError as error:
-            logger.warning("a heartbeat was not written: %s", type(error).__name__)
+            log.warning(Event.HEARTBEAT_NOT_WRITTEN, **traces.named(error))
         finally:
             connections.close_all()
         if ended.wait(WORKER_BEATS_EVERY):

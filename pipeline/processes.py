@@ -1,7 +1,6 @@
 """Processes that live and die with the one that starts them: web server, worker, the demo's mail servers."""
 
 import ctypes
-import logging
 import os
 import signal
 import socket
@@ -15,6 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import structlog
+
+from accounts.events import Event
+
 HOST = "127.0.0.1"
 STOP_SECONDS = 10
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -22,7 +25,7 @@ START_SECONDS = 30
 SHORTEST_LIFE = 3  # seconds
 WEB_SERVER = ["gunicorn", "mailhelper.wsgi", "--threads=8", "--log-level=warning", "--no-control-socket"]
 
-logger = logging.getLogger("mailhelper.processes")
+log = structlog.stdlib.get_logger("mailhelper.processes")
 
 # The kernel ends the child together with the thread that started it, even by SIGKILL, and keeps that
 # over exec. Asked for in the child: preexec_fn may deadlock in a parent with threads.
@@ -153,7 +156,7 @@ def stay(children: list[Child], each_minute: Callable[[], object] = lambda: None
                 each_minute()
             for child in children:
                 if child.was_killed():
-                    logger.warning("the %s was killed and is started again", child.name)
+                    log.warning(Event.PROCESS_RESTARTED, process=child.name)
                     child.start()
             require_running(children)
             time.sleep(0.5)

@@ -1,12 +1,18 @@
-"""What monitors ask: whether this process answers, and whether work gets done. Neither speaks IMAP."""
+"""What monitors ask: whether this process answers, whether work gets done, and how much. None speaks IMAP."""
 
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 from django.http import HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from huey.contrib.djhuey import HUEY
+from prometheus_client.exposition import choose_encoder
 
-from pipeline import heartbeats
+from accounts.api.callers import TokenAuth
+from accounts.api.problems import Problem, answer
+from accounts.models import Scope
+from pipeline import heartbeats, metrics
+
+_scraper = TokenAuth(Scope.METRICS)
 
 
 @never_cache
@@ -43,3 +49,18 @@ def queue_state() -> str:
     except Exception:  # whatever the queue's storage raises
         return "unreachable"
     return "ok"
+
+
+@never_cache
+@require_safe
+def figures(request):
+    """For Prometheus, in the format that it asks for."""
+    try:
+        if _scraper(request) is None:
+            raise Problem("unauthenticated", WWW_Authenticate="Bearer")
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return HttpResponse(encode(metrics.registry()), content_type=content_type)
+    except Problem as problem:
+        return answer(problem)
+    except OperationalError:
+        return answer(Problem("unavailable"))

@@ -5,29 +5,29 @@ claim → key → connect → take stock (survey, reconcile) → [ fetch → par
 """
 
 import errno
-import logging
 import random
-import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
 
-from django.conf import settings
+import structlog
 from django.db import DatabaseError
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
-from accounts import grants
+from accounts import grants, traces
 from accounts.errors import ErrorType, SealBroken, SyncError
+from accounts.events import Event
 from diagnostics import vitals
 from mail.fetch import Fetcher
 from pipeline import retry, runs
 from pipeline.examination import examine
 from pipeline.intake import fetch_pending
-from pipeline.models import AccountRun, JobType, Phase
+from pipeline.models import AccountRun, JobType, Phase, PipelineJob
 from pipeline.stock import take_stock
 from pipeline.work import Leave, Watch, Work
 
-logger = logging.getLogger("mailhelper.runner")
+log = structlog.stdlib.get_logger("mailhelper.runner")
 
 
 def execute(
@@ -41,11 +41,17 @@ def execute(
     `account_key` is given by a process that holds it. `stopping` says that this process wants to end.
     Each phase is executed within `watch(phase)`.
     """
-    try:
-        work = Work(runs.begin(claim), claim, stopping, watch)
-        end(work, _attempt(work, account_key))
-    except (runs.LeaseLost, AccountRun.DoesNotExist):  # of an account that is deleted there is none
-        logger.warning("run %s lost its lease; another goes on from its checkpoint", claim.run_id)
+    with bound_contextvars(run_id=claim.run_id, account_id=claim.account_id, **_who_waits(claim)):
+        try:
+            work = Work(runs.begin(claim), claim, stopping, watch)
+            end(work, _attempt(work, account_key))
+        except (runs.LeaseLost, AccountRun.DoesNotExist):  # of an account that is deleted there is none
+            log.warning(Event.LEASE_LOST)  # another goes on from its checkpoint
+
+
+def _who_waits(claim: runs.Claim) -> dict:
+    jobs = list(PipelineJob.objects.filter(runs=claim.run_id).values_list("pk", "user_id"))
+    return {"job_ids": [str(job_id) for job_id, _ in jobs], "user_id": jobs[0][1]} if jobs else {}
 
 
 def _attempt(work: Work, account_key: bytes | None) -> Exception | None:
@@ -65,7 +71,7 @@ def end(work: Work, error: Exception | None) -> None:
     match error:
         case None:
             runs.succeed(work.claim, work.asked, **work.facts())
-            logger.info("account %s, run %s: %d mails fetched", work.run.account_id, work.run.pk, work.mails)
+            log.info(Event.RUN_SUCCEEDED, kind=work.run.kind, mails=work.mails, linked=work.linked)
         case Leave(arrow="stopped"):
             runs.stop(work.claim, **work.facts())
         case Leave(arrow="yielded"):
@@ -82,7 +88,7 @@ def fail(work: Work, error: Exception) -> None:
     """Retry or end the run by the error's type; the words that came with it are sealed. Raises LeaseLost."""
     error_type, facts = _named(work, error)
     again = _next_try(work, error_type, facts)
-    logger.warning("account %s, run %s: %s %s", work.run.account_id, work.run.pk, error_type, facts or "")
+    log.warning(Event.RUN_FAILED, kind=work.run.kind, error_type=error_type, facts=facts)
     known = {"error_facts": facts, "sealed_evidence": work.sealed_evidence(error), **work.facts()}
     if error_type == ErrorType.BUDGET:
         runs.skip(work.claim, error_type, work.budget.resumes_at, **known)
@@ -130,22 +136,11 @@ def classify(error: Exception) -> tuple[ErrorType, dict]:
             return ErrorType.DISK_FULL, {}
         case DatabaseError() | OSError():
             return ErrorType.UNKNOWN, {"exception": type(error).__name__}
-    return ErrorType.BUG, {"exception": type(error).__name__, "where": _where(error)}
+    return ErrorType.BUG, traces.named(error)
 
 
 def _disk_is_full(error: Exception) -> bool:
     return getattr(error, "errno", None) == errno.ENOSPC or "disk is full" in str(error)
-
-
-def _where(error: Exception) -> str:
-    """The innermost place in our own code."""
-    ours = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename.startswith(str(settings.BASE_DIR)) and "site-packages" not in frame.filename
-    ]
-    last = (ours or traceback.extract_tb(error.__traceback__))[-1]
-    return f"{'/'.join(last.filename.split('/')[-2:])}:{last.lineno}"
 
 
 def sync(work: Work) -> None:

@@ -1,13 +1,14 @@
 """The runs that nobody presses a button for: what the tick starts."""
 
-import logging
 from dataclasses import dataclass, field
 
+import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts import grants
+from accounts import grants, traces
+from accounts.events import Event
 from accounts.models import GrantPurpose, MailAccount, RemoteHost
 from diagnostics.vitals import vitals_of
 from pipeline import gate, jobs, runs
@@ -19,7 +20,7 @@ from pipeline.schedule import next_due_of
 
 NEW_ONES_AT_ONCE = 10
 
-logger = logging.getLogger("mailhelper.scheduler")
+log = structlog.stdlib.get_logger("mailhelper.scheduler")
 
 
 def start_due() -> list[AccountRun]:
@@ -30,7 +31,7 @@ def start_due() -> list[AccountRun]:
         try:
             started.append(_start_if_due(account, this_round))
         except Exception as error:  # one account must not keep the others from their turn
-            logger.error("account %s was not scheduled: %s", account.pk, type(error).__name__)
+            log.error(Event.ACCOUNT_NOT_SCHEDULED, **account.in_log, **traces.named(error))
     return [run for run in started if run]
 
 

@@ -1,12 +1,12 @@
 """Huey's doors. The rows are the truth and huey is the doorbell: any ring may come twice, late or never."""
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.db import close_old_connections, transaction
 from django.utils import timezone
@@ -14,8 +14,9 @@ from huey import crontab
 from huey.api import Task
 from huey.contrib.djhuey import HUEY, db_periodic_task, db_task, enqueue, on_startup
 
-from accounts import grants
+from accounts import grants, traces
 from accounts.errors import SyncError
+from accounts.events import Event
 from diagnostics.alerting import by_ping, delivery, events, rules, turns
 from diagnostics.models import HealthFlip
 from pipeline import (
@@ -36,7 +37,7 @@ UNANSWERED = timedelta(seconds=5)
 RINGS_AT_ONCE = 100
 PRIORITY_OF_ALERTS = 20
 
-logger = logging.getLogger("mailhelper.tasks")
+log = structlog.stdlib.get_logger("mailhelper.tasks")
 _start = threading.Lock()
 _started = False
 
@@ -120,7 +121,7 @@ def deliver() -> None:
 
 def _ring_for_channels() -> None:
     for channel_id in turns.next_channels(limit=_threads()):
-        _ring(deliver_channel.s(str(channel_id), priority=PRIORITY_OF_ALERTS), f"channel {channel_id}")
+        _ring(deliver_channel.s(str(channel_id), priority=PRIORITY_OF_ALERTS), channel_id=channel_id)
 
 
 senders = Senders()
@@ -146,19 +147,19 @@ def ping() -> None:
         try:
             by_ping.send(settings.MAILHELPER_PING_URL)
         except SyncError as error:
-            logger.warning("the ping did not arrive: %s", error.error_type)
+            log.warning(Event.PING_FAILED, error_type=error.error_type)
 
 
 @db_task(name="mailhelper.prune")
 def prune() -> None:
     for name, count in retention.prune():
         if count:
-            logger.info("pruned %d %s", count, name)
+            log.info(Event.ROWS_PRUNED, kind=name, count=count)
 
 
 def ring_for_alerts() -> None:
     """After commit, have the workers decide and send."""
-    transaction.on_commit(lambda: _ring(deliver.s(priority=PRIORITY_OF_ALERTS), "alerts"))
+    transaction.on_commit(lambda: _ring(deliver.s(priority=PRIORITY_OF_ALERTS)))
 
 
 @db_periodic_task(crontab(), name="mailhelper.tick")
@@ -177,9 +178,9 @@ def beat() -> None:
     heartbeats.forget_the_dead()
     ring_for_alerts()
     if settings.MAILHELPER_PING_URL:
-        _ring(ping.s(priority=PRIORITY_OF_ALERTS), "the ping")
+        _ring(ping.s(priority=PRIORITY_OF_ALERTS))
     if heartbeats.take_turn(Heartbeat.PRUNING, every=timedelta(days=1)):
-        _ring(prune.s(), "pruning")
+        _ring(prune.s())
     rollups.prune()
     connection_trials.forget_old()
 
@@ -194,19 +195,19 @@ def wake_once() -> None:
             beat()
             heartbeats.keep_beating(f"{Heartbeat.WORKER}{runs.this_process()}")
             close_old_connections()
-            logger.info("the worker is ready")
+            log.info(Event.WORKER_READY)
 
 
 def ring(run_id: UUID, priority: int = 0, at: datetime | None = None) -> None:
     """Ask the workers to look at this run. A queue that is down costs time: the tick rings again."""
-    _ring(run.s(str(run_id), priority=priority, eta=at), f"run {run_id}")
+    _ring(run.s(str(run_id), priority=priority, eta=at), run_id=run_id)
 
 
-def _ring(task: Task, what: str) -> None:
+def _ring(task: Task, **about: object) -> None:
     try:
         enqueue(task)
     except Exception as error:  # whatever the queue's storage raises
-        logger.warning("the queue did not take the ring for %s: %s", what, type(error).__name__)
+        log.warning(Event.QUEUE_UNREACHABLE, task=task.name, **about, **traces.named(error))
 
 
 def ring_after_commit(run: AccountRun) -> None:

@@ -1,12 +1,14 @@
 """Whoever runs mailhelper hears that its scheduler is dead, and that it is back."""
 
-import logging
 import time
 from datetime import datetime, timedelta
 
+import structlog
 from django.db import DatabaseError
 from django.utils import timezone
 
+from accounts import traces
+from accounts.events import Event
 from diagnostics.alerting import alerts, delivery
 from diagnostics.models import Alert, AlertKind
 from pipeline import heartbeats
@@ -15,7 +17,7 @@ from pipeline.models import Heartbeat
 BACK = "back"
 LOOKS_APART = timedelta(minutes=3)  # at most, for two looks to confirm each other
 
-logger = logging.getLogger("mailhelper.watchdog")
+log = structlog.stdlib.get_logger("mailhelper.watchdog")
 
 
 class Watchdog:
@@ -32,7 +34,7 @@ class Watchdog:
         try:
             return self._look(timezone.now())
         except DatabaseError as error:
-            logger.warning("the scheduler could not be looked at: %s", type(error).__name__)
+            log.warning(Event.WATCHDOG_FAILED, **traces.named(error))
             return False
 
     def _look(self, now: datetime) -> bool:

@@ -1,7 +1,11 @@
 """Three people and a real Dovecot."""
 
+import io
+import json
+import logging
 import os
 import secrets
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,3 +174,37 @@ def let_time_pass_until_retry(run_id) -> None:
     from pipeline.models import AccountRun, RunStatus
 
     AccountRun.objects.filter(pk=run_id, status=RunStatus.PENDING).update(run_after=timezone.now())
+
+
+class Logged(io.StringIO):
+    """The log as machines read it."""
+
+    @property
+    def text(self) -> str:
+        return self.getvalue()
+
+    @property
+    def lines(self) -> list[dict]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    def of(self, event: str) -> list[dict]:
+        return [line for line in self.lines if line["event"] == event]
+
+
+@pytest.fixture
+def logged():
+    """Everything that is logged, of every logger and level."""
+    from mailhelper.logs import formatter
+
+    written = Logged()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(formatter(readable=False))
+    named = map(logging.getLogger, list(logging.root.manager.loggerDict))
+    with ExitStack() as undo:
+        for logger in [logging.root, *named]:
+            undo.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.DEBUG)
+            if logger is logging.root or not logger.propagate:
+                logger.addHandler(handler)
+                undo.callback(logger.removeHandler, handler)
+        yield written

@@ -70,6 +70,11 @@ def pages_of(anna, account) -> dict[str, str]:
     for model in ("accounts_user", "accounts_mailaccount", "pipeline_pipelinejob", "pipeline_accountrun"):
         pages[f"admin {model}"] = reverse(f"admin:{model}_changelist")
     pages["admin run"] = reverse("admin:pipeline_accountrun_change", args=[run.pk])
+    for path in ("health", "performance", "accounts", "jobs/history?limit=100", "notifications", "mail"):
+        pages[f"api {path}"] = f"/api/{path}"
+    for part in ("", "/health", "/completeness", "/diagnostics"):
+        pages[f"api account{part}"] = f"/api/accounts/{account.pk}{part}"
+    pages |= {"api job": f"/api/jobs/{job.pk}", "api message": f"/api/mail/{message.pk}"}
     return pages
 
 

@@ -12,6 +12,7 @@ from ninja.security import HttpBearer
 from ninja.security import SessionAuth as DjangosSession
 from ninja.throttling import BaseThrottle
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
 
 from accounts import actions, grants, tokens, unlocked
 from accounts.api.problems import Problem
@@ -58,6 +59,7 @@ class TokenAuth(HttpBearer):
         if known is None:
             raise Problem("unauthenticated", WWW_Authenticate='Bearer error="invalid_token"')
         request.user = known.user
+        bind_contextvars(user_id=known.user.pk, token_id=str(known.pk))
         translation.activate(known.user.language)
         timezone.activate(known.user.zone)
         if not known.allows(self.scope):

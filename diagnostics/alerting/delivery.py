@@ -8,18 +8,20 @@ A process that dies between the receiver's yes and our commit leaves a lease tha
 goes again under the same message id, by which a receiver knows it.
 """
 
-import logging
 import random
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
+from accounts import traces
 from accounts.errors import ErrorType, SyncError
+from accounts.events import Event
 from diagnostics.alerting import alerts, channels, events, messages, preferences, turns
 from diagnostics.models import EVENTS, AlertChannel, AlertDelivery, AlertKind, DeliveryStatus
 
@@ -29,7 +31,7 @@ MOST_EVENTS = 100  # in one message
 AT_ONCE, WITHIN = 5, timedelta(hours=1)  # messages; what is over waits and goes as one
 FAILURES_THAT_DISABLE = 3
 
-logger = logging.getLogger("mailhelper.alerts")
+log = structlog.stdlib.get_logger("mailhelper.alerts")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,15 @@ class Claim:
     lease: datetime
     attempt: int
     deliveries: tuple[AlertDelivery, ...]
+
+    @property
+    def in_log(self) -> dict:
+        return {
+            "user_id": self.channel.user_id,
+            "channel_id": self.channel.pk,
+            "message_id": self.message_id,
+            "attempt": self.attempt,
+        }
 
 
 def deliver_due(now: datetime | None = None) -> int:
@@ -108,10 +119,11 @@ def _send(claim: Claim, now: datetime | None) -> bool:
     try:
         channels.send(claim.channel, _message(claim))
     except SyncError as error:
+        log.warning(Event.DELIVERY_FAILED, **claim.in_log, error_type=error.error_type)
         _note_failure(claim, error, now or timezone.now())
         return False
     except Exception as error:  # one message must not keep the others from going
-        logger.error("message %s was not sent: %s", claim.message_id, type(error).__name__)
+        log.error(Event.DELIVERY_FAILED, **claim.in_log, error_type=ErrorType.BUG, **traces.named(error))
         _note_failure(claim, SyncError(ErrorType.BUG), now or timezone.now())
         return False
     return _note_arrival(claim, now or timezone.now())
@@ -138,7 +150,6 @@ def _note_arrival(claim: Claim, at: datetime) -> bool:
 
 
 def _note_failure(claim: Claim, error: SyncError, at: datetime) -> None:
-    logger.warning("message %s: %s", claim.message_id, error.error_type)
     wait = next_wait(claim.attempt, error, random.random())
     with transaction.atomic():
         channels.locked(claim.channel.pk).first()

@@ -1,16 +1,17 @@
 """Which alerts follow from the rows. Each has a key made of rows, so deciding it again changes nothing."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from accounts import grants
+from accounts import grants, traces
 from accounts.errors import ErrorType
+from accounts.events import Event
 from accounts.models import GrantPurpose, KeyGrant, MailAccount, RemoteHost
 from diagnostics.alerting import alerts, events, preferences
 from diagnostics.models import AccountHealth, Alert, AlertKind, Status
@@ -19,7 +20,7 @@ from mail.guard import chunks
 NO_SUCCESS, RECOVERING = "no_success", "recovering"
 GRANT_WARNINGS = (timedelta(days=1), timedelta(days=7))
 
-logger = logging.getLogger("mailhelper.alerts")
+log = structlog.stdlib.get_logger("mailhelper.alerts")
 
 _BAD = (AlertKind.BROKEN, AlertKind.DEAD_MAN, AlertKind.DEGRADED)
 
@@ -49,7 +50,7 @@ def _decide(one: Decision, now: datetime) -> bool:
     try:
         return alerts.decide(one.account.user, one.kind, one.key, **described) is not None
     except Exception as error:  # one account must not keep the others from being heard
-        logger.error("%s of account %s was not decided: %s", one.kind, one.account.pk, type(error).__name__)
+        log.error(Event.ALERT_NOT_DECIDED, **one.account.in_log, kind=one.kind, **traces.named(error))
         return False
 
 

@@ -3,17 +3,17 @@
 Read-only towards the mailbox (EXAMINE, BODY.PEEK). Nothing that a server does comes out as an exception.
 """
 
-import logging
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
+import structlog
 from django.db import DatabaseError
 
+from accounts import traces
 from accounts.actions import Connection, filters_of
 from accounts.errors import ErrorType, MailhelperError, SyncError
+from accounts.events import Event
 from accounts.models import MailAccount
 from diagnostics.probing import probes
 from diagnostics.probing.climb import Climb
@@ -26,7 +26,7 @@ TOTAL_SECONDS = 600
 LOST_FOR_GOOD = 2
 SHOWN_CHARACTERS = 400  # of a line of evidence
 
-logger = logging.getLogger("mailhelper.ladder")
+log = structlog.stdlib.get_logger("mailhelper.ladder")
 
 
 def examine(
@@ -130,9 +130,8 @@ def _tried(probe: Probe, climb: Climb) -> tuple[Told, str, str]:
     except (MailhelperError, DatabaseError):
         raise  # somebody wants us to stop, or it is no matter of the server
     except Exception as error:  # a bug of ours is this probe's failure, and no other's
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        facts = {"exception": type(error).__name__, "where": f"{Path(last.filename).name}:{last.lineno}"}
-        logger.error("probe %s: %s", probe.name, facts)
+        facts = traces.named(error)
+        log.error(Event.PROBE_FAILED, **climb.account.in_log, probe=probe.name, **facts)
         return Told(Verdict.FAILED, facts), ErrorType.BUG.value, ""
 
 

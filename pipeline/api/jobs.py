@@ -32,9 +32,6 @@ IdempotencyKey = Annotated[
 ]
 
 
-EVERYTHING = FetchWish()
-
-
 class HistoryQuery(Schema):
     account: UUID | None = None
     status: JobStatus | None = None
@@ -47,9 +44,7 @@ class HistoryQuery(Schema):
 
 
 @router.post("/fetch", auth=OPERATES, response=answers({202: Job}, 400, 404, 423))
-def fetch(
-    request, response: HttpResponse, wish: FetchWish = EVERYTHING, idempotency_key: IdempotencyKey = None
-):
+def fetch(request, wish: FetchWish, response: HttpResponse, idempotency_key: IdempotencyKey = None):
     """Have one account fetched, or all that are not paused. The answer does not wait for the mails."""
     accounts = _asked_for(request, wish.account)
     ask = partial(

@@ -8,7 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from accounts.actions import MINUTES_OF_A_DAY, MOST_MEGABYTES
 from accounts.models import Security
@@ -78,15 +78,24 @@ class Jobs(Schema):
     next: str | None
 
 
-class FetchWish(Schema):
+class Wish(BaseModel):
+    """What a script asks for. A field that is not known, perhaps misspelt, is refused.
+
+    No ninja Schema, which takes the attributes of any object: of an empty list, too.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FetchWish(Wish):
     """Without an `account` all that are not paused. A limit of null is none; 0 mails only take stock."""
 
     account: UUID | None = None
-    max_mails: int | None = Field(DEFAULT_MAX_MAILS, ge=0, le=MAX_LIMIT)
-    timeout_seconds: int | None = Field(DEFAULT_TIMEOUT_SECONDS, ge=1, le=MAX_LIMIT)
+    max_mails: int | None = Field(DEFAULT_MAX_MAILS, ge=0, le=MAX_LIMIT, strict=True)
+    timeout_seconds: int | None = Field(DEFAULT_TIMEOUT_SECONDS, ge=1, le=MAX_LIMIT, strict=True)
 
 
-class DiagnosticsWish(Schema):
+class DiagnosticsWish(Wish):
     account: UUID
 
 
@@ -133,33 +142,33 @@ class Account(Schema):
         return None if budget is None else budget // 1_000_000
 
 
-class NewConnection(Schema):
+class NewConnection(Wish):
     """How a mailbox is reached. `ca_pem` only for a server whose certificate nobody else vouches for."""
 
     host: Annotated[Text, Field(min_length=1, max_length=253)]
-    port: int = Field(993, ge=1, le=65535)
+    port: int = Field(993, ge=1, le=65535, strict=True)
     security: Security = Security.TLS
     login: Annotated[Text, Field(min_length=1, max_length=255)]
     password: Annotated[Text, Field(min_length=1, max_length=1000)]
     ca_pem: Annotated[Text, Field(max_length=100_000)] = ""
 
 
-class AccountChanges(Schema):
+class AccountChanges(Wish):
     """What is left out stays as it is."""
 
     name: Label | None = None
-    enabled: bool | None = None
-    interval_minutes: int | None = Field(None, ge=1, le=MINUTES_OF_A_DAY)
+    enabled: StrictBool | None = None
+    interval_minutes: int | None = Field(None, ge=1, le=MINUTES_OF_A_DAY, strict=True)
     fixed_times: list[Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]] | None = None
-    daily_budget_megabytes: int | None = Field(None, ge=0, le=MOST_MEGABYTES)
+    daily_budget_megabytes: int | None = Field(None, ge=0, le=MOST_MEGABYTES, strict=True)
 
 
 class NewAccount(NewConnection):
     """`background` lets the workers sync it for 90 days without its owner."""
 
     name: Label
-    interval_minutes: int = Field(15, ge=1, le=MINUTES_OF_A_DAY)
-    background: bool = False
+    interval_minutes: int = Field(15, ge=1, le=MINUTES_OF_A_DAY, strict=True)
+    background: StrictBool = False
 
 
 class FolderCompleteness(Schema):

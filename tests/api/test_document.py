@@ -32,6 +32,10 @@ def test_the_page_of_the_documents_asks_nobody_else(db):
     assert "http://" not in page.text and "https://" not in page.text and "<script>" not in page.text
 
 
+def test_the_root_leads_to_the_documents(client):
+    assert client.get("/api/")["Location"] == reverse("api:openapi-view")
+
+
 def test_every_operation_says_what_a_token_needs():
     for path, ways in api.get_openapi_schema()["paths"].items():
         for method, told in ways.items():

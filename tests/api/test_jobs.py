@@ -80,7 +80,8 @@ def test_limits_reach_the_run(script, account, mails):
 
 
 @pytest.mark.parametrize(
-    "limits", [{"max_mails": -1}, {"max_mails": 2**31}, {"timeout_seconds": 0}, {"max_mails": "many"}]
+    "limits",
+    [{"max_mails": -1}, {"max_mails": 2**31}, {"timeout_seconds": 0}, {"max_mails": "5"}, {"max_mail": 5}],
 )
 def test_limits_out_of_range_make_no_job(script, limits):
     assert script.post("/jobs/fetch", limits).status_code == 422

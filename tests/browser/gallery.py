@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 
-from accounts import actions, grants
-from accounts.models import GrantPurpose
+from accounts import actions, grants, tokens
+from accounts.models import GrantPurpose, Scope
 from diagnostics.alerting import alerts
 from diagnostics.models import AccountHealth, HealthFlip
 from mailhelper.demo.mails import mailboxes
@@ -47,6 +47,9 @@ class Gallery:
         self._examine(connect)
         self._jobs()
         self._synced_now()
+        keys = actions.account_keys([self.gmx, self.verein], anna.user_key)
+        tokens.make(anna.user, "Nightly script", Scope.OPERATE, 90, keys)
+        tokens.make(anna.user, "Prometheus", Scope.METRICS, 365)
 
     def _account(self, connect, dovecot, sync, name: str):
         box = Mailbox(dovecot)

@@ -1,5 +1,6 @@
 """Every page as people see it: nothing keeps anybody out, and a picture of each lies in build/screenshots."""
 
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -21,6 +22,7 @@ STRANGERS = ("sign_in", "recover", "sign_up")
 def gallery(anna, connect, dovecot, sync, settings):
     settings.MAILHELPER_OPEN_SIGN_UP = True
     type(anna.user).objects.filter(pk=anna.user.pk).update(is_staff=True, is_superuser=True)
+    anna.user.refresh_from_db()
     invitations.invite(anna.user, makes_operator=False)
     return Gallery(anna, connect, dovecot, sync)
 
@@ -40,6 +42,7 @@ def pages_of(gallery) -> dict[str, str]:
         "notifications": reverse("notifications"),
         "alerts": reverse("alerts"),
         "settings": reverse("settings"),
+        "tokens": reverse("tokens"),
         "people": reverse("people"),
         "delete-me": reverse("delete_me"),
         "unlock": reverse("unlock"),
@@ -74,7 +77,15 @@ def make_a_recovery_key(page, site, anna) -> None:
     page.locator("pre.key").wait_for()
 
 
+def make_a_token(page, site, anna) -> None:
+    page.goto(f"{site}{reverse('tokens')}")
+    page.locator("[name=name]").fill(f"Script of {datetime.now(UTC)}")
+    page.locator("main button.main").click()
+    page.locator("pre.secret").wait_for()
+
+
 SHOWN_ONLY_AFTER_A_FORM = {
+    "token": make_a_token,
     "add-account-gmx": type_an_address,
     "trial-failed": try_in_vain,
     "recovery-key": make_a_recovery_key,
@@ -122,3 +133,11 @@ def test_no_page_keeps_anybody_out(gallery, live_server, visitor, anna, language
         show(hers, live_server.url, anna)
         found += look_here(hers, name, scheme, pictures=language == "en")
     assert not found, "\n".join(found)
+
+
+def test_the_documents_of_the_api_stand_here_alone(live_server, visitor, db):
+    """The visitor's page notes requests elsewhere and what the browser complains of."""
+    page = visitor()
+    page.goto(live_server.url + reverse("api:openapi-view"))
+    page.get_by_text("/api/jobs/fetch").first.click()
+    page.get_by_text("A token needs the scope").first.wait_for()

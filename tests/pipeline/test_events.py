@@ -7,7 +7,7 @@ import pytest
 from accounts import actions
 from diagnostics.alerting import channels
 from diagnostics.models import Alert, HealthFlip
-from pipeline import tasks
+from pipeline import metrics, tasks
 from pipeline.broker import PipelineBroker
 from pipeline.models import PipelineJob, Trigger
 from tests.pipeline.conftest import attempt
@@ -111,3 +111,12 @@ def test_what_only_time_changes_is_an_event_as_well(clock, account, granted, syn
     tasks.beat()
     event = listening()[-1]
     assert (event["kind"], event["before"], event["after"]) == ("health_changed", "healthy", "manual")
+
+
+def test_the_figures_of_alerts_do_not_count_what_goes_away_again(scripted_account, listening):
+    attempt(scripted_account, trigger=Trigger.SCHEDULE)
+    assert Alert.objects.filter(kind="job_ended").exists()
+    samples = [sample for family in metrics.Figures().collect() for sample in family.samples]
+    of_alerts = [sample for sample in samples if "alert" in sample.name]
+    assert of_alerts and not any(sample.value for sample in of_alerts)
+    assert not any("job_ended" in sample.labels.values() for sample in of_alerts)

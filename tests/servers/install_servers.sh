@@ -12,8 +12,10 @@ missing=()
 command -v dovecot >/dev/null && command -v doveadm >/dev/null || missing+=(dovecot-imapd)
 has_postgres || missing+=(postgresql)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v curl >/dev/null && command -v jq >/dev/null || missing+=(curl jq)
 [ "$(uname)" != Linux ] || command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
+command -v promtool >/dev/null || missing+=(promtool)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 apt_install() {
@@ -29,8 +31,20 @@ install_with() {
         "$@" sed -i 's/^#* *create_main_cluster *=.*/create_main_cluster = false/' \
             /etc/postgresql-common/createcluster.conf
     fi
-    packages=("${missing[@]}")
-    apt_install "$@"
+    packages=()
+    for one in "${missing[@]}"; do
+        if [ "$one" = promtool ]; then install_promtool "$@"; else packages+=("$one"); fi
+    done
+    [ ${#packages[@]} -eq 0 ] || apt_install "$@"
+}
+
+install_promtool() {
+    # Debian has it in the package of Prometheus itself, which starts a service; this one file is all we want.
+    local folder
+    folder=$(mktemp -d)
+    (cd "$folder" && apt-get -q download prometheus && dpkg-deb --extract prometheus_*.deb .)
+    "$@" install -m 755 "$folder/usr/bin/promtool" /usr/local/bin/promtool
+    rm -r "$folder"
 }
 
 if command -v apt-get >/dev/null; then
@@ -45,11 +59,12 @@ if command -v apt-get >/dev/null; then
 fi
 
 cat >&2 <<TEXT
-The tests need Dovecot 2.3 (dovecot and doveadm), PostgreSQL, Redis and Chromium. On Debian or Ubuntu, type:
+The tests need Dovecot 2.3 (dovecot and doveadm), PostgreSQL, Redis, Chromium, curl, jq and promtool. On Debian or
+Ubuntu, type:
 
-    sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}
+    sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]/promtool/prometheus}
 
-On Fedora: sudo dnf install dovecot postgresql-server redis chromium
-On macOS: brew install dovecot postgresql redis && brew install --cask chromium
+On Fedora: sudo dnf install dovecot postgresql-server redis chromium curl jq golang-github-prometheus
+On macOS: brew install dovecot postgresql redis jq prometheus && brew install --cask chromium
 TEXT
 exit 1
