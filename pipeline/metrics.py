@@ -23,6 +23,7 @@ from accounts.provider_list import PROVIDERS
 from accounts.providers import OTHER
 from diagnostics.alerting.rules import GRANT_WARNINGS
 from diagnostics.models import (
+    EVENTS,
     AccountHealth,
     Alert,
     AlertDelivery,
@@ -217,12 +218,20 @@ def _ledger(accounts: Iterable[MailAccount]) -> Metric:
 
 
 def _alerts(month: datetime) -> Iterator[Metric]:
-    decided = Alert.objects.filter(decided_at__gte=month).order_by().values_list("kind")
-    alerts = dict.fromkeys(AlertKind.values, 0) | dict(decided.annotate(Count("pk")))
+    """Without events for programs, whose rows go when they are sent."""
+    told = Alert.objects.exclude(kind__in=EVENTS)
+    decided = told.filter(decided_at__gte=month).order_by().values_list("kind")
+    kinds = [kind for kind in AlertKind.values if kind not in EVENTS]
+    alerts = dict.fromkeys(kinds, 0) | dict(decided.annotate(Count("pk")))
     told = "Alerts decided"
     yield _counter("alerts", told, ("kind",), {(kind,): count for kind, count in alerts.items()})
     counted = Q(status=DeliveryStatus.WAITING) | Q(due_at__gte=month)
-    rows = AlertDelivery.objects.filter(counted).order_by().values_list("channel__kind", "status")
+    rows = (
+        AlertDelivery.objects.filter(counted)
+        .exclude(alert__kind__in=EVENTS)
+        .order_by()
+        .values_list("channel__kind", "status")
+    )
     known = Counter({(channel, status): count for channel, status, count in rows.annotate(Count("pk"))})
     ended = {(channel, status): known[channel, status] for channel in ChannelKind.values for status in _ENDED}
     told = "Alerts that were sent through a channel, or given up"
