@@ -105,14 +105,34 @@ class Installation:
         assert process.returncode == status, f"{arguments}: {process.returncode}\n{out}\n{err}"
         return json.loads(out)
 
+    def manage_each(self, commands: list[tuple[str, ...]], **environment: str) -> None:
+        """Several commands in one process: starting one takes a second."""
+        program = (
+            "import json, sys; from django.core.management import ManagementUtility\n"
+            "for words in json.load(sys.stdin): ManagementUtility(['manage.py', *words]).execute()"
+        )
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=BASE,
+            env=self.environment | environment,
+            input=json.dumps(commands),
+            text=True,
+            capture_output=True,
+            check=True,
+        )
+
     def add_account(
         self, box, *options: str, email="anna@example.org", name="GMX", **environment: str
     ) -> str:
-        security = ("tls", "--ca-file", str(box.server.ca_file)) if box.server.ca_file else ("none",)
-        port = box.server.imaps_port or box.server.imap_port
         return self.manage(
-            *("add_account", email, "--name", name, "--host", box.server.host, "--port", str(port)),
-            *("--login", box.login, "--security", *security),
+            *account_command(box, email, name),
             *options,
             **{"MAILHELPER_IMAP_PASSWORD": box.password} | environment,
         )
+
+
+def account_command(box, email: str, name: str) -> tuple[str, ...]:
+    security = ("tls", "--ca-file", str(box.server.ca_file)) if box.server.ca_file else ("none",)
+    port = str(box.server.imaps_port or box.server.imap_port)
+    where = ("--host", box.server.host, "--port", port, "--login", box.login)
+    return "add_account", email, "--name", name, *where, "--security", *security

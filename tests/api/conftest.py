@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 
 import pytest
 import requests
@@ -12,9 +13,9 @@ from accounts.models import Scope
 from tests.accounts.test_session import sign_in
 from tests.browser.site import Site
 from tests.conftest import Mailbox
-from tests.installation import Installation
+from tests.installation import Installation, account_command
 
-PEOPLE = ("anna@example.org", "bert@example.org")
+ANNA, *FUZZED = ("anna@example.org", "bert@example.org", "carl@example.org")
 
 
 class Script:
@@ -58,15 +59,20 @@ def session(anna):
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory, dovecot):
-    """Both have an account with mails that were fetched and a report."""
-    house = Installation(tmp_path_factory.mktemp("fuzzed"))
-    for email in PEOPLE:
-        box = Mailbox(dovecot)
+    """Each has an account with a fetched mail and a report. The fuzzing leaves Anna's as it is."""
+    house = Installation(tmp_path_factory.mktemp("asked"))
+    password = secrets.token_urlsafe(12)
+    commands = []
+    for email in (ANNA, *FUZZED):
+        box = Mailbox(dovecot, password=password)
         box.append(f"Subject: canary of {email}\r\n\r\nText\r\n".encode())
-        house.manage("add_user", email)
-        house.add_account(box, email=email, name=f"Account of {email}")
-        house.manage("sync_all", "--user", email)
-        house.manage("diagnose", email, "--account", f"Account of {email}")
+        commands += [
+            ("add_user", email),
+            account_command(box, email, f"Account of {email}"),
+            ("sync_all", "--user", email),
+            ("diagnose", email, "--account", f"Account of {email}"),
+        ]
+    house.manage_each(commands, MAILHELPER_IMAP_PASSWORD=password)
     return house
 
 
