@@ -27,6 +27,7 @@ def test_a_mail_is_found_in_the_list_and_opened(session, account, sync, mailbox)
     assert "<b>soon</b>" in mail["html"] and "script" not in mail["html"]
     source = session.get(f"/mail/{head['message_id']}/source")
     assert (source.content, source["Content-Type"]) == (RAW, "message/rfc822")
+    assert source["Content-Disposition"] == f'attachment; filename="mail-{head["message_id"]}.eml"'
     assert session.get("/mail?flagged=true").json()["items"] == []
 
 
