@@ -82,6 +82,11 @@ class AlertKind(models.TextChoices):
     SCHEDULER_DEAD = "scheduler_dead"
     CHANNEL_DISABLED = "channel_disabled"
     TEST = "test"
+    JOB_ENDED = "job_ended"
+    HEALTH_CHANGED = "health_changed"
+
+
+EVENTS = (AlertKind.JOB_ENDED, AlertKind.HEALTH_CHANGED)  # for programs (diagnostics/alerting/events.py)
 
 
 class Alert(models.Model):
@@ -102,7 +107,10 @@ class Alert(models.Model):
 
     class Meta:
         ordering = ["-decided_at"]
-        indexes = [models.Index(fields=["user", "-decided_at"], name="alert_newest_first")]
+        indexes = [
+            models.Index(fields=["user", "-decided_at"], name="alert_newest_first"),
+            models.Index(fields=["user"], condition=models.Q(kind__in=EVENTS), name="event_on_its_way"),
+        ]
 
 
 class AlertPreferences(models.Model):
@@ -126,12 +134,16 @@ class ChannelKind(models.TextChoices):
 
 
 class AlertChannel(models.Model):
-    """A way to a person. Address, URL and signing key are a secret that only workers open."""
+    """A way to a person. Address, URL and signing key are a secret that only workers open.
+
+    `events`: a program listens at this web hook, and hears of each job's end and each change of health, too.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="channels")
     kind = models.CharField(max_length=12, choices=ChannelKind.choices)
     label = models.CharField(max_length=100)
+    events = models.BooleanField(default=False)
     secret = models.OneToOneField(WorkerSecret, on_delete=models.CASCADE, related_name="channel")
     failures = models.PositiveIntegerField(default=0)
     disabled_at = models.DateTimeField(null=True)
@@ -140,7 +152,13 @@ class AlertChannel(models.Model):
 
     class Meta:
         ordering = ["label"]
-        constraints = [models.UniqueConstraint(fields=["user", "label"], name="one_channel_per_label")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "label"], name="one_channel_per_label"),
+            models.CheckConstraint(
+                condition=models.Q(events=False) | models.Q(kind=ChannelKind.WEBHOOK),
+                name="only_web_hooks_take_events",
+            ),
+        ]
 
 
 class DeliveryStatus(models.TextChoices):

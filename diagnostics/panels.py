@@ -23,6 +23,7 @@ _SAVED = {
     "added": ("channels", N_("The channel was added. Send a test to see that it leads to you.")),
     "removed": ("channels", N_("The channel was removed.")),
     "enabled": ("channels", N_("The channel is used again.")),
+    "events": ("channels", N_("Saved.")),
     "rules": ("rules", N_("Saved.")),
     "quiet": ("quiet", N_("Saved.")),
     "snooze": ("snooze", N_("Saved.")),
@@ -36,6 +37,10 @@ class ChannelRow:
     channel: AlertChannel
     kind: str
     problem: advice.Advice | None
+
+    @property
+    def takes_events(self) -> bool:
+        return self.channel.kind == ChannelKind.WEBHOOK
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def _done(saved: str):
 @_changes("add", saved="added", lasting=True)
 def add_channel(request):
     asked = (request.POST.get(name, "") for name in ("kind", "label", "target"))
-    new = channels.add_channel(request.user, *asked)
+    new = channels.add_channel(request.user, *asked, events="events" in request.POST)
     if new.signing_key:
         return _page(request, signing_key=new.signing_key, signed=new.channel)
 
@@ -81,6 +81,11 @@ def remove_channel(request, channel_id):
 @_changes("channels", saved="enabled")
 def enable_channel(request, channel_id):
     channels.enable(_own(request, channel_id))
+
+
+@_changes("channels", saved="events")
+def set_channel_events(request, channel_id):
+    channels.set_events(_own(request, channel_id), request.POST.get("events") == "on")
 
 
 @_changes("channels")

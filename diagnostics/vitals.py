@@ -6,6 +6,7 @@ from django.db import transaction
 
 from accounts.errors import REFUSALS
 from accounts.models import MailAccount
+from diagnostics.alerting import events
 from diagnostics.health import ATTEMPTS, Assessment, Attempt
 from diagnostics.models import AccountHealth, HealthFlip, Status
 
@@ -94,7 +95,7 @@ def put_down(
     with transaction.atomic():
         if not as_seen.update(status=found.status, reason=found.reason, since=at):
             return None
-        return HealthFlip.objects.create(
+        flip = HealthFlip.objects.create(
             account_id=row.account_id,
             at=at,
             before=row.status,
@@ -103,3 +104,5 @@ def put_down(
             facts=facts,
             run_id=run_id,
         )
+        events.note_change_of_health(row.account, flip)
+        return flip

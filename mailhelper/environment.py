@@ -12,12 +12,17 @@ ENGINES = ("django.db.backends.sqlite3", "django.db.backends.postgresql")
 _NUMBER = "a number, or 1 and 0 for yes and no"
 
 
-class Environment(environ.Env):
+class Environment(environ.FileAwareEnv):
+    """DATABASE_URL_FILE names a file that holds DATABASE_URL, and so with every setting."""
+
     def get_value(self, var, *args, **kwargs):
         try:
-            return super().get_value(var, *args, **kwargs)
+            value = super().get_value(var, *args, **kwargs)
         except ValueError:
             raise _not_understood(var, _NUMBER) from None
+        except OSError as error:
+            raise ImproperlyConfigured(f"The file of {var}_FILE cannot be read: {error.strerror}.") from None
+        return value.rstrip("\n") if isinstance(value, str) else value
 
     def database(self, var: str, default: str) -> dict:
         expected = "as postgres://user:password@host/name or sqlite:////folder/file"

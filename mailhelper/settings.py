@@ -1,5 +1,6 @@
 """Every setting; what an operator may change is read from the environment (see .env.example)."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ env.read_env(BASE_DIR / ".env")
 VAR = Path(env("MAILHELPER_VAR", default=BASE_DIR / "var")).expanduser().resolve()
 
 # Keys stay out of the data folder, so that its backup opens nothing.
-MAILHELPER_WORKER_KEY = env("MAILHELPER_WORKER_KEY", default="")
+MAILHELPER_WORKER_KEY = os.environ.get("MAILHELPER_WORKER_KEY", "")  # its _FILE is made when it is missing
 MAILHELPER_WORKER_KEY_FILE = Path(
     env("MAILHELPER_WORKER_KEY_FILE", default="~/.config/mailhelper/worker.key")
 ).expanduser()

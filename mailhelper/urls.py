@@ -50,6 +50,7 @@ urlpatterns = [
     path("alerts/channels/", diagnostics.add_channel, name="add_channel"),
     path("alerts/channels/<uuid:channel_id>/remove/", diagnostics.remove_channel, name="remove_channel"),
     path("alerts/channels/<uuid:channel_id>/enable/", diagnostics.enable_channel, name="enable_channel"),
+    path("alerts/channels/<uuid:channel_id>/events/", diagnostics.set_channel_events, name="set_events"),
     path("alerts/channels/<uuid:channel_id>/test/", diagnostics.test_channel, name="test_channel"),
     path("alerts/rules/", diagnostics.set_rules, name="set_rules"),
     path("alerts/quiet/", diagnostics.set_quiet_hours, name="set_quiet_hours"),

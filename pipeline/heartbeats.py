@@ -29,6 +29,7 @@ class Machinery:
     ticks: bool
     workers: int
     oldest_due: datetime | None
+    backup_at: datetime | None
 
 
 def beat(name: str) -> datetime | None:
@@ -113,4 +114,5 @@ def machinery() -> Machinery:
             name.startswith(Heartbeat.WORKER) and now - at < WORKER_PATIENCE for name, at in beats.items()
         ),
         oldest_due=oldest,
+        backup_at=beats.get(Heartbeat.BACKUP),
     )

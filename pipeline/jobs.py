@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.errors import ErrorType
 from accounts.models import MailAccount, User
-from diagnostics.alerting import alerts
+from diagnostics.alerting import alerts, events
 from diagnostics.models import AlertKind
 from pipeline.models import (
     JOB_OPEN,
@@ -86,17 +86,35 @@ def _is_pause(status: str, error_type: str) -> bool:
 
 def _end(arrow: str, job: PipelineJob, status: JobStatus, runs: list[AccountRun]) -> bool:
     error_types = Counter(run.error_type for run in runs if run.error_type)
-    return _take(
-        arrow,
-        job.pk,
-        status,
-        ended_at=timezone.now(),
-        emails_fetched=sum(run.emails_fetched for run in runs),
-        emails_linked=sum(run.emails_linked for run in runs),
-        emails_processed=sum(run.emails_processed for run in runs),
-        error_types=error_types if runs else {ErrorType.NO_ACCOUNTS: 1},
-        metrics=_summed_phases(runs),
-    )
+    facts = {
+        "ended_at": timezone.now(),
+        "emails_fetched": sum(run.emails_fetched for run in runs),
+        "emails_linked": sum(run.emails_linked for run in runs),
+        "emails_processed": sum(run.emails_processed for run in runs),
+        "error_types": error_types if runs else {ErrorType.NO_ACCOUNTS: 1},
+    }
+    if not _take(arrow, job.pk, status, metrics=_summed_phases(runs), **facts):
+        return False
+    _note(job, status, runs, facts)
+    return True
+
+
+def _note(job: PipelineJob, status: JobStatus, runs: list[AccountRun], facts: dict) -> None:
+    """For programs; no account is named, as below."""
+    told = {
+        "job_id": str(job.pk),
+        "type": job.type,
+        "trigger": job.trigger,
+        "status": status,
+        "emails_fetched": facts["emails_fetched"],
+        "emails_linked": facts["emails_linked"],
+        "accounts": len(runs),
+        "failed": sum(map(_has_failed, runs)),
+        "error_types": facts["error_types"],
+        "created_at": job.created_at.isoformat(),
+        "ended_at": facts["ended_at"].isoformat(),
+    }
+    events.note(job.user, AlertKind.JOB_ENDED, job.pk, told)
 
 
 def _tell(job: PipelineJob, status: JobStatus, runs: list[AccountRun]) -> None:
@@ -112,6 +130,10 @@ def _tell(job: PipelineJob, status: JobStatus, runs: list[AccountRun]) -> None:
 
 def _is_good(run: AccountRun) -> bool:
     return run.status == RunStatus.SUCCESS or _is_pause(run.status, run.error_type)
+
+
+def _has_failed(run: AccountRun) -> bool:
+    return run.status in (RunStatus.FAILED, RunStatus.SKIPPED) and not _is_good(run)
 
 
 def _summed_phases(runs: list[AccountRun]) -> dict[str, float]:

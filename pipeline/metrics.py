@@ -23,6 +23,7 @@ from accounts.provider_list import PROVIDERS
 from accounts.providers import OTHER
 from diagnostics.alerting.rules import GRANT_WARNINGS
 from diagnostics.models import (
+    EVENTS,
     AccountHealth,
     Alert,
     AlertDelivery,
@@ -148,6 +149,9 @@ def _machinery(now: datetime) -> Iterator[Metric]:
     tick = found.tick_at.timestamp() if found.tick_at else 0
     told = "When the scheduler's tick was heard of last; 0 is never."
     yield _gauge("scheduler_last_tick_timestamp_seconds", told, (), {(): tick})
+    backup = found.backup_at.timestamp() if found.backup_at else 0
+    told = "When the last backup was made by manage.py backup; 0 is never."
+    yield _gauge("last_backup_timestamp_seconds", told, (), {(): backup})
     yield _gauge("workers", "Worker processes that were heard of lately.", (), {(): found.workers})
     rings = _rings()
     yield _gauge("queue_up", "Whether the queue answers.", (), {(): bool(rings)})
@@ -214,12 +218,20 @@ def _ledger(accounts: Iterable[MailAccount]) -> Metric:
 
 
 def _alerts(month: datetime) -> Iterator[Metric]:
-    decided = Alert.objects.filter(decided_at__gte=month).order_by().values_list("kind")
-    alerts = dict.fromkeys(AlertKind.values, 0) | dict(decided.annotate(Count("pk")))
+    """Without events for programs, whose rows go when they are sent."""
+    told = Alert.objects.exclude(kind__in=EVENTS)
+    decided = told.filter(decided_at__gte=month).order_by().values_list("kind")
+    kinds = [kind for kind in AlertKind.values if kind not in EVENTS]
+    alerts = dict.fromkeys(kinds, 0) | dict(decided.annotate(Count("pk")))
     told = "Alerts decided"
     yield _counter("alerts", told, ("kind",), {(kind,): count for kind, count in alerts.items()})
     counted = Q(status=DeliveryStatus.WAITING) | Q(due_at__gte=month)
-    rows = AlertDelivery.objects.filter(counted).order_by().values_list("channel__kind", "status")
+    rows = (
+        AlertDelivery.objects.filter(counted)
+        .exclude(alert__kind__in=EVENTS)
+        .order_by()
+        .values_list("channel__kind", "status")
+    )
     known = Counter({(channel, status): count for channel, status, count in rows.annotate(Count("pk"))})
     ended = {(channel, status): known[channel, status] for channel in ChannelKind.values for status in _ENDED}
     told = "Alerts that were sent through a channel, or given up"

@@ -23,6 +23,7 @@ STOP_SECONDS = 10
 PR_SET_PDEATHSIG = 1  # prctl(2)
 START_SECONDS = 30
 SHORTEST_LIFE = 3  # seconds
+WEB_SERVER = ["gunicorn", "mailhelper.wsgi", "--threads=8", "--log-level=warning", "--no-control-socket"]
 
 log = structlog.stdlib.get_logger("mailhelper.processes")
 
@@ -111,10 +112,9 @@ class Child:
 @contextmanager
 def web_and_worker(base: Path, port: int, environment: Mapping[str, str]) -> Iterator[list[Child]]:
     """The web server and the worker, answering when the block begins and gone when it ends."""
-    # Loopback speaks plain http, so a Secure cookie would never come back.
-    environment = {**environment, "MAILHELPER_SECURE_COOKIES": "0"}
-    gunicorn = [sys.executable, "-m", "gunicorn", "mailhelper.wsgi", "--bind", f"{HOST}:{port}"]
-    gunicorn += ["--threads", "8", "--log-level", "warning", "--no-control-socket"]
+    # Loopback speaks plain http, so a Secure cookie would never come back, unless a proxy speaks TLS for it.
+    environment = {"MAILHELPER_SECURE_COOKIES": "0"} | dict(environment)
+    gunicorn = [sys.executable, "-m", *WEB_SERVER, "--bind", f"{HOST}:{port}"]
     worker = [sys.executable, "manage.py", "run_huey"]
     with ExitStack() as running:
         children = []

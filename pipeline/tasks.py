@@ -17,7 +17,7 @@ from huey.contrib.djhuey import HUEY, db_periodic_task, db_task, enqueue, on_sta
 from accounts import grants, traces
 from accounts.errors import SyncError, disk_is_full
 from accounts.events import Event
-from diagnostics.alerting import by_ping, delivery, rules, turns
+from diagnostics.alerting import by_ping, delivery, events, rules, turns
 from diagnostics.models import HealthFlip
 from pipeline import (
     checkup,
@@ -109,7 +109,7 @@ def _ring_for_others() -> None:
 
 def _something_to_tell(run_id: UUID) -> bool:
     flips = HealthFlip.objects.filter(account__runs=run_id, run_id=run_id)
-    return flips.exists() or bool(turns.due_channels())
+    return flips.exists() or events.unaddressed().exists() or bool(turns.due_channels())
 
 
 @db_task(name="mailhelper.deliver")

@@ -131,6 +131,16 @@ _DELIVERIES = {
         N_("The receiver does not take this message."),
         N_("Check whether the address still exists and is right; if not, add the channel anew."),
     ),
+    ErrorType.PRIVATE_HOST: (
+        N_(
+            "The receiver's address belongs to this machine or a private network, and this mailhelper sends "
+            "to public addresses only."
+        ),
+        N_(
+            "Check how it is spelt. If it is meant, whoever runs mailhelper can allow it: "
+            "MAILHELPER_ALLOW_PRIVATE_HOSTS=1 in its .env or environment, then start it again."
+        ),
+    ),
     ErrorType.NO_KEY: (
         N_("This machine's worker key does not open where the channel leads."),
         N_("Bring the key's file back, or remove the channel and add it again."),

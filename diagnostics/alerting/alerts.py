@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts import people
 from accounts.models import MailAccount, User
 from diagnostics.alerting import preferences
-from diagnostics.models import AccountHealth, Alert, AlertDelivery, AlertKind
+from diagnostics.models import EVENTS, AccountHealth, Alert, AlertDelivery, AlertKind
 
 
 def decide(
@@ -68,8 +68,8 @@ def decide_for_operators(kind: str, key: str, **options) -> list[Alert]:
 
 
 def told(user: User):
-    """What the person was told, newest first: no tests."""
-    return user.alerts.exclude(kind=AlertKind.TEST).select_related("account")
+    """What the person was told, newest first: no tests, and nothing that is for programs."""
+    return user.alerts.exclude(kind__in=[AlertKind.TEST, *EVENTS]).select_related("account")
 
 
 def unread_count(user: User) -> int:

@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 
 from accounts.actions import LOOPBACK
 from accounts.errors import UsageError
-from diagnostics.alerting import outbound
+from diagnostics.alerting import outbound, public_http
 from diagnostics.alerting.messages import Message
 
 TIMEOUTS = (5, 15)  # seconds to connect, and between bytes
@@ -56,12 +56,13 @@ def send(url: str, message: Message, signing_key: str) -> None:
         "Idempotency-Key": str(message.id),
         "X-Mailhelper-Signature": signature(body, signing_key, int(time.time())),
     }
-    with requests.Session() as session:
-        session.trust_env = False  # ~/.netrc would send passwords of this machine
-        with session.post(
+    with (
+        public_http.session() as session,
+        session.post(
             url, data=body, headers=headers, timeout=TIMEOUTS, allow_redirects=False, stream=True
-        ) as answer:  # a stream, so that no body is read
-            outbound.check_answer(answer.status_code, answer.headers.get("Retry-After"))
+        ) as answer,  # a stream, so that no body is read
+    ):
+        outbound.check_answer(answer.status_code, answer.headers.get("Retry-After"))
 
 
 def signature(body: bytes, signing_key: str, moment: int) -> str:

@@ -32,11 +32,12 @@ class NewChannel:
         return "NewChannel(…)"
 
 
-def add_channel(user: User, kind: str, label: str, target: str) -> NewChannel:
+def add_channel(user: User, kind: str, label: str, target: str, events: bool = False) -> NewChannel:
     """`target` is an e-mail address, an https URL or an apprise URL. Raises UsageError."""
     if kind not in _WAYS:
         raise UsageError(gettext("A channel is one of: {kinds}.").format(kinds=", ".join(ChannelKind.values)))
     label, target = _clean_label(label), _clean_target(target)
+    _check_events(kind, events)
     _WAYS[ChannelKind(kind)].check(target)
     signing_key = secrets.token_hex(32) if kind == ChannelKind.WEBHOOK else ""
     sealed = json.dumps({"target": target, "signing_key": signing_key}).encode()
@@ -44,7 +45,8 @@ def add_channel(user: User, kind: str, label: str, target: str) -> NewChannel:
         with transaction.atomic():
             _check_count(user)
             secret = worker_secrets.keep(sealed)
-            channel = AlertChannel.objects.create(user=user, kind=kind, label=label, secret=secret)
+            described = {"kind": kind, "label": label, "events": events}
+            channel = AlertChannel.objects.create(user=user, secret=secret, **described)
     except IntegrityError as error:
         told = gettext("There is already a channel named {label}.")
         raise UsageError(told.format(label=label)) from error
@@ -66,6 +68,11 @@ def _clean_target(target: str) -> str:
         told = gettext("Where the channel leads has 1 to {most} characters in one line.")
         raise UsageError(told.format(most=LONGEST_TARGET))
     return target
+
+
+def _check_events(kind: str, events: bool) -> None:
+    if events and kind != ChannelKind.WEBHOOK:
+        raise UsageError(gettext("Events are for programs: only a web hook takes them."))
 
 
 def _check_count(user: User) -> None:
@@ -97,6 +104,13 @@ def enable(channel: AlertChannel) -> None:
     """Use it again, as if it had never failed."""
     AlertChannel.objects.filter(pk=channel.pk).update(disabled_at=None, disabled_reason="", failures=0)
     channel.refresh_from_db()
+
+
+def set_events(channel: AlertChannel, on: bool) -> None:
+    """Whether each job's end and each change of health goes there, too. Raises UsageError."""
+    _check_events(channel.kind, on)
+    channel.events = on
+    channel.save(update_fields=["events"])
 
 
 def send(channel: AlertChannel, message: Message, seconds: float | None = None) -> None:

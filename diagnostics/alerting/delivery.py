@@ -22,11 +22,12 @@ from django.utils import timezone
 from accounts import traces
 from accounts.errors import ErrorType, SyncError
 from accounts.events import Event
-from diagnostics.alerting import alerts, channels, messages, preferences, turns
-from diagnostics.models import AlertChannel, AlertDelivery, AlertKind, DeliveryStatus
+from diagnostics.alerting import alerts, channels, events, messages, preferences, turns
+from diagnostics.models import EVENTS, AlertChannel, AlertDelivery, AlertKind, DeliveryStatus
 
 LEASE = timedelta(seconds=60)
 BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360))
+MOST_EVENTS = 100  # in one message
 AT_ONCE, WITHIN = 5, timedelta(hours=1)  # messages; what is over waits and goes as one
 FAILURES_THAT_DISABLE = 3
 
@@ -63,6 +64,7 @@ def send_through(channel_id: uuid.UUID, now: datetime | None = None) -> int:
     arrived = 0
     while claim := _claim(channel_id, now or timezone.now()):
         arrived += _send(claim, now)
+    events.forget_what_is_over()
     return arrived
 
 
@@ -83,15 +85,18 @@ def _claim(channel_id: uuid.UUID, now: datetime) -> Claim | None:
 
 
 def _next_group(channel: AlertChannel, now: datetime) -> list[AlertDelivery]:
-    """A message that was begun goes again as it was; else all that waits becomes one. A flood is put off."""
+    """A message that was begun goes again as it was; else all that waits becomes one. A flood is put off.
+
+    Events go by themselves, and are no flood: a program reads them.
+    """
     due = turns.due(channel.deliveries, now).order_by("alert__decided_at", "pk")
     due = due.select_related("alert__account")
     if begun := due.exclude(message=None).first():
         return list(_of_message(AlertDelivery.objects, begun.message).select_related("alert__account"))
+    told = due.exclude(alert__kind__in=EVENTS)
     if free_at := flood_end(_sent_lately(channel, now)):
-        due.update(due_at=preferences.may_go_at(preferences.of(channel.user), free_at))
-        return []
-    return list(due)
+        told.update(due_at=preferences.may_go_at(preferences.of(channel.user), free_at))
+    return list(told) or list(due.filter(alert__kind__in=EVENTS)[:MOST_EVENTS])
 
 
 def _of_message(deliveries, message_id: uuid.UUID):
@@ -106,6 +111,7 @@ def flood_end(sent: list[datetime]) -> datetime | None:
 
 def _sent_lately(channel: AlertChannel, now: datetime) -> list[datetime]:
     sent = channel.deliveries.filter(status=DeliveryStatus.SENT, sent_at__gt=now - WITHIN)
+    sent = sent.exclude(alert__kind__in=EVENTS)
     return [sent_at for _, sent_at in sent.order_by().values_list("message", "sent_at").distinct()]
 
 
@@ -148,10 +154,18 @@ def _note_failure(claim: Claim, error: SyncError, at: datetime) -> None:
     with transaction.atomic():
         channels.locked(claim.channel.pk).first()
         if wait is not None:
-            due_at = preferences.may_go_at(preferences.of(claim.channel.user), at + wait)
+            due_at = at + wait if _is_of_events(claim) else _not_in_quiet_hours(claim, at + wait)
             _held(claim).update(due_at=due_at, lease_until=None, error_type=error.error_type)
         elif _held(claim).update(status=DeliveryStatus.FAILED, lease_until=None, error_type=error.error_type):
             _count_failure(claim.channel, error, at)
+
+
+def _is_of_events(claim: Claim) -> bool:
+    return claim.deliveries[0].alert.kind in EVENTS
+
+
+def _not_in_quiet_hours(claim: Claim, at: datetime) -> datetime:
+    return preferences.may_go_at(preferences.of(claim.channel.user), at)
 
 
 def next_wait(attempt: int, error: SyncError, jitter: float) -> timedelta | None:

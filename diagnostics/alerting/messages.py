@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from accounts import advice
 from accounts.models import User
-from diagnostics.models import Alert, AlertKind
+from diagnostics.models import EVENTS, Alert, AlertKind
 
 VERSION = 1
 MOST_IN_TEXT = 30
@@ -21,10 +21,13 @@ _TIMES = ("since", "last_success", "next_attempt", "expires_at")
 
 @dataclass(frozen=True)
 class Message:
-    """`id` stays the same in every attempt. `payload` is what a webhook gets:
+    """`id` stays the same in every attempt. `payload` is what a webhook gets, times in ISO 8601:
 
     {"version": 1, "id", "subject", "alerts": [{"id", "kind", "status", "account", "account_id", "reason",
-    "headline", "sentence", "next_step", "decided_at", "since", "next_attempt", "link"}]}, times in ISO 8601.
+    "headline", "sentence", "next_step", "decided_at", "since", "next_attempt", "link"}], "events": [
+    {"id", "kind": "job_ended", "job_id", "type", "trigger", "status", "emails_fetched", "emails_linked",
+    "accounts", "failed", "error_types", "created_at", "ended_at"} or
+    {"id", "kind": "health_changed", "account_id", "account", "before", "after", "reason", "since"}]}
     """
 
     id: uuid.UUID
@@ -34,7 +37,9 @@ class Message:
 
 
 def compose(message_id: uuid.UUID, user: User, alerts: Sequence[Alert]) -> Message:
-    """One alert under its own headline; several as a digest, oldest first."""
+    """One alert under its own headline; several as a digest, oldest first. Events go without words."""
+    events = [_event(one) for one in alerts if one.kind in EVENTS]
+    alerts = [alert for alert in alerts if alert.kind not in EVENTS]
     with translation.override(user.language):
         words = [words_of(alert, user) for alert in alerts]
         return Message(
@@ -46,6 +51,7 @@ def compose(message_id: uuid.UUID, user: User, alerts: Sequence[Alert]) -> Messa
                 "id": str(message_id),
                 "subject": _subject(words),
                 "alerts": [_payload(alert, found) for alert, found in zip(alerts, words, strict=True)],
+                "events": events,
             },
         )
 
@@ -78,6 +84,8 @@ def link() -> str:
 
 
 def _subject(words: Sequence[advice.AlertWords]) -> str:
+    if not words:
+        return "mailhelper"
     if len(words) == 1:
         return f"mailhelper: {words[0].headline}"
     return "mailhelper: " + gettext("{count} messages").format(count=len(words))
@@ -97,6 +105,11 @@ def _paragraph(alert: Alert, words: advice.AlertWords, user: User, with_headline
     if (at := alert.facts.get("next_attempt")) and datetime.fromisoformat(at) > timezone.now():
         lines.append(gettext("Next attempt: {time}").format(time=local_time(at, user)))
     return "\n".join(lines)
+
+
+def _event(one: Alert) -> dict:
+    named = {"account": one.account.label} if one.account else {}
+    return {"id": str(one.pk), "kind": one.kind} | one.facts | named
 
 
 def _payload(alert: Alert, words: advice.AlertWords) -> dict:

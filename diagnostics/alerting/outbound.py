@@ -40,7 +40,9 @@ def translated() -> Iterator[None]:
     """Raises SyncError. Its facts: `permanent`, `hopeless`, `retry_after` in seconds."""
     try:
         yield
-    except SyncError:
+    except SyncError as error:
+        if error.error_type == ErrorType.PRIVATE_HOST:
+            raise refused(ErrorType.PRIVATE_HOST, hopeless=True) from error
         raise
     except smtplib.SMTPException as error:
         raise _of_smtp(error) from error

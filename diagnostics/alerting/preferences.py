@@ -11,7 +11,14 @@ from django.utils.translation import gettext
 from accounts import advice
 from accounts.errors import UsageError
 from accounts.models import MailAccount, User
-from diagnostics.models import AccountHealth, AlertDelivery, AlertKind, AlertPreferences, DeliveryStatus
+from diagnostics.models import (
+    EVENTS,
+    AccountHealth,
+    AlertDelivery,
+    AlertKind,
+    AlertPreferences,
+    DeliveryStatus,
+)
 
 LONGEST_SNOOZE = timedelta(days=90)
 
@@ -159,7 +166,7 @@ def snooze(account: MailAccount, until: datetime | None) -> None:
     due_at = may_go_at(of(account.user), now, until)
     waiting = AlertDelivery.objects.filter(
         alert__account=account, status=DeliveryStatus.WAITING, message=None
-    )
+    ).exclude(alert__kind__in=EVENTS)
     with transaction.atomic():
         waiting.update(due_at=due_at)  # first, as an account's removal locks them
         AccountHealth.objects.update_or_create(account=account, defaults={"snoozed_until": until})

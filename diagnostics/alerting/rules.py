@@ -13,7 +13,7 @@ from accounts import grants, traces
 from accounts.errors import ErrorType
 from accounts.events import Event
 from accounts.models import GrantPurpose, KeyGrant, MailAccount, RemoteHost
-from diagnostics.alerting import alerts, preferences
+from diagnostics.alerting import alerts, events, preferences
 from diagnostics.models import AccountHealth, Alert, AlertKind, Status
 from mail.guard import chunks
 
@@ -37,6 +37,7 @@ class Decision:
 def decide_due(now: datetime | None = None) -> int:
     """Decide what the rows of all accounts give rise to. Returns how many alerts are new."""
     now = now or timezone.now()
+    events.address(now)
     heard = AccountHealth.objects.filter(account__enabled=True, account__user__is_active=True)
     rows = list(_health_with_what_was_told(heard))
     wanted = [*_of_health(rows, now), *_of_quarantine(rows), *_of_grants(now)]

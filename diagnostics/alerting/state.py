@@ -47,6 +47,7 @@ def _channel_state(channel) -> dict:
     return {
         "label": channel.label,
         "kind": channel.kind,
+        "events": channel.events,
         "disabled_at": channel.disabled_at.isoformat() if channel.disabled_at else None,
         "disabled_reason": channel.disabled_reason,
         "failures": channel.failures,
@@ -75,7 +76,8 @@ def lines(shown: dict) -> Iterator[str]:
         yield f"snoozed: {name} until {until[:16].replace('T', ' ')} UTC"
     for channel in shown["channels"]:
         usable = f"disabled ({channel['disabled_reason']})" if channel["disabled_at"] else "in use"
-        yield f"channel {channel['label']} ({advice.channel_kind(channel['kind'])}): {usable}"
+        with_events = ", with events" if channel["events"] else ""
+        yield f"channel {channel['label']} ({advice.channel_kind(channel['kind'])}): {usable}{with_events}"
     if shown["channels"]:
         yield "The machine that runs mailhelper can use what these channels hold."
     else:

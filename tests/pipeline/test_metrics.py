@@ -33,6 +33,7 @@ CONTRACT = {
     "mailhelper_leases": ("gauge", {"state"}),
     "mailhelper_oldest_due_run_age_seconds": ("gauge", set()),
     "mailhelper_scheduler_last_tick_timestamp_seconds": ("gauge", set()),
+    "mailhelper_last_backup_timestamp_seconds": ("gauge", set()),
     "mailhelper_workers": ("gauge", set()),
     "mailhelper_queue_up": ("gauge", set()),
     "mailhelper_queue_rings": ("gauge", {"state"}),

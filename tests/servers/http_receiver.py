@@ -1,10 +1,12 @@
 """A real HTTP server in this process that keeps what is posted to it, and misbehaves when told."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class HttpReceiver:
     `on_request` is called before it answers.
     """
 
-    def __init__(self):
+    def __init__(self, certificate: tuple[Path, Path] | None = None):
         self.requests: list[Request] = []
         self.status, self.headers = 200, {}
         self.drops = self.hangs = False
@@ -30,6 +32,11 @@ class HttpReceiver:
         self.on_request: Callable[[Request], None] = lambda request: None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        self._scheme = "http"
+        if certificate:
+            self._scheme, context = "https", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     def __enter__(self):
@@ -43,7 +50,7 @@ class HttpReceiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     def _handler(receiver):
         class Handler(BaseHTTPRequestHandler):

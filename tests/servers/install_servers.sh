@@ -13,6 +13,7 @@ command -v dovecot >/dev/null && command -v doveadm >/dev/null || missing+=(dove
 has_postgres || missing+=(postgresql)
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v curl >/dev/null && command -v jq >/dev/null || missing+=(curl jq)
+[ "$(uname)" != Linux ] || command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 command -v promtool >/dev/null || missing+=(promtool)
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -30,6 +30,13 @@ class Command(Door):
         parser.add_argument("--label", help="the name of the channel that is added")
         parser.add_argument("--remove", metavar="LABEL", help="forget a channel with its secret")
         parser.add_argument("--enable", metavar="LABEL", help="use a channel again that was disabled")
+        parser.add_argument(
+            "--events",
+            action="append",
+            default=[],
+            metavar="LABEL=on|off",
+            help="let a web hook hear of each job's end and each change of health",
+        )
         parser.add_argument("--test", nargs="?", const="", metavar="LABEL", help="send a test now (to all)")
         parser.add_argument("--rule", action="append", default=[], metavar="KIND=on|off|N", help="repeatable")
         parser.add_argument("--quiet", metavar="22:00-07:00", help="hours in which messages wait, or off")
@@ -45,6 +52,8 @@ class Command(Door):
         self._quiet_output = options["json"]
         self._set(user, **options)
         new = self._change_channels(user, **options)
+        for text in options["events"]:
+            self._say_done(_set_events(user, text))
         results = self._test(user, options["test"], new)
         shown = state.state(user)
         if options["json"]:
@@ -149,6 +158,15 @@ def _set_snooze(account, until) -> str:
     if until is None:
         return f"Not silenced any more: {account.label}."
     return f"Silenced until {until:%Y-%m-%d %H:%M} UTC: {account.label}."
+
+
+def _set_events(user, text: str) -> str:
+    label, _, on = text.rpartition("=")
+    if on not in ("on", "off"):
+        raise UsageError(f"{text!r} names no channel with on or off, such as Hook=on.")
+    channel = channels.channel_named(user, label)
+    channels.set_events(channel, on == "on")
+    return f"Events {on}: {channel.label}."
 
 
 def _set_quiet_hours(user, start, end) -> str:

@@ -107,7 +107,7 @@ def test_without_a_form_no_channel_and_no_account_changes(page, anna, gmx, email
     assert smtp.letters == []
 
 
-@pytest.mark.parametrize("door", ["remove_channel", "enable_channel", "test_channel"])
+@pytest.mark.parametrize("door", ["remove_channel", "enable_channel", "test_channel", "set_events"])
 def test_anothers_channel_is_not_there(page, bert, smtp, door):
     channel = channels.add_channel(bert.user, "email", "Mail", "bert@example.org").channel
     assert page.post(reverse(door, args=[channel.pk])).status_code == 404
@@ -129,6 +129,24 @@ def test_a_channel_is_added_tested_and_removed(page, anna, smtp):
     assert len(smtp.letters) == 1
     page.post(reverse("remove_channel", args=[channel.pk]))
     assert "None yet." in page.get(reverse("alerts")).text
+
+
+def test_a_web_hook_takes_events_from_the_start_or_later(page, anna, receiver):
+    hook = {"kind": "webhook", "label": "Hook", "target": receiver.url, "events": "on"}
+    assert ", with events" in page.post(reverse("add_channel"), hook).text
+    door = reverse("set_events", args=[AlertChannel.objects.get().pk])
+    page.post(door, {"events": "off"})
+    assert ", with events" not in page.get(reverse("alerts")).text
+    page.post(door, {"events": "on"})
+    assert AlertChannel.objects.get().events
+
+
+def test_what_takes_no_events_has_no_button_for_them_and_says_so(page, anna, email):
+    assert reverse("set_events", args=[email.pk]) not in page.get(reverse("alerts")).text
+    typed = {"kind": "email", "label": "Other", "target": "anna@example.org", "events": "on"}
+    refused = page.post(reverse("add_channel"), typed)
+    assert (refused.status_code, AlertChannel.objects.count()) == (422, 1)
+    assert "only a web hook takes them" in refused.text and 'name="events" checked' in refused.text
 
 
 def test_a_locked_session_sends_what_is_told_nowhere_new(page):

@@ -44,6 +44,13 @@ def test_a_web_hook_is_added_from_the_environment_and_its_key_shown_once(anna, m
     assert "Signing key" not in run()
 
 
+def test_a_web_hook_is_given_events_and_loses_them(anna, monkeypatch, receiver):
+    monkeypatch.setenv(URL, receiver.url)
+    shown = run("--add-webhook", "--label", "Hook", "--events", "Hook=on")
+    assert "Events on: Hook." in shown and "channel Hook (Web hook): in use, with events" in shown
+    assert json.loads(run("--events", "Hook=off", "--json"))["channels"][0]["events"] is False
+
+
 def test_json_holds_the_signing_key_of_what_was_added_and_nothing_stands_beside_it(
     anna, monkeypatch, receiver
 ):
@@ -131,6 +138,8 @@ def test_a_test_that_fails_says_why_and_ends_with_1(anna, email, smtp):
         ("--label", "Mail"),
         ("--remove", "Nothing"),
         ("--enable", "Nothing"),
+        ("--events", "Nothing=on"),
+        ("--events", "on"),
         ("--test",),
         ("--test", "Nothing"),
         ("--add-email", "anna"),

@@ -1,18 +1,20 @@
 """Decided exactly once, sent at least once: competing workers, and one that is killed at the worst moment."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import uuid
 from urllib.parse import quote
 
 import pytest
 from django.db import connection, connections
 
 from accounts.errors import UsageError
-from diagnostics.alerting import alerts, channels, delivery, rules, trials
-from diagnostics.models import Alert, AlertDelivery
+from diagnostics.alerting import alerts, channels, delivery, events, rules, trials
+from diagnostics.models import Alert, AlertDelivery, AlertKind
 from tests.diagnostics.alerts.conftest import BROKEN, made_account, put_down
 from tests.installation import BASE
 
@@ -52,6 +54,16 @@ def test_workers_that_deliver_at_once_send_each_alert_once(anna, webhook, email,
     assert sum(at_once(delivery.deliver_due)) == 2
     assert len(receiver.requests) == len(smtp.letters) == 1
     assert set(AlertDelivery.objects.values_list("status", "attempts")) == {("sent", 1)}
+
+
+def test_an_event_that_many_workers_address_and_send_goes_once_and_is_forgotten(anna, receiver):
+    channels.add_channel(anna.user, "webhook", "Hook", receiver.url, events=True)
+    for _ in range(5):
+        events.note(anna.user, AlertKind.JOB_ENDED, uuid.uuid4(), {"status": "success"})
+    at_once(lambda: (rules.decide_due(), delivery.deliver_due(), rules.decide_due()))
+    sent = [event["id"] for request in receiver.requests for event in json.loads(request.body)["events"]]
+    assert len(sent) == len(set(sent)) == 5
+    assert not Alert.objects.exists()
 
 
 def test_of_tests_that_begin_at_once_one_goes(anna, webhook, receiver):
