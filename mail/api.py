@@ -59,9 +59,11 @@ class File(Schema):
 
 
 class Mail(MailHead):
-    """`html` is cleaned: no scripts, forms or remote images. `why_not` says why there is nothing to show."""
+    """`html` is cleaned: no scripts, forms or remote images. `cut`: the text goes on, see the mail's source.
+    `why_not` says why there is nothing to show."""
 
     text: str
+    cut: bool
     html: str
     files: list[File]
     keywords: list[str]
@@ -105,6 +107,7 @@ def read_mail(request, message_id: UUID):
     html, why_not = shown["html"], shown["why_not"]
     return _head(row, shown["envelope"], shown["standing"]) | {
         "text": shown["text"],
+        "cut": shown["cut"],
         "html": html.html if html else "",
         "files": shown["files"],
         "keywords": shown["keywords"],
