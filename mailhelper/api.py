@@ -13,7 +13,7 @@ from accounts import advice
 from accounts.api import problems
 from accounts.api.callers import READS, PerCaller
 from accounts.api.problems import FieldError, Problem
-from accounts.errors import ErrorType, SealBroken, UsageError, disk_is_full
+from accounts.errors import ErrorType, SealBroken, UsageError
 from diagnostics.api import router as notifications
 from mail.api import router as mail
 from pipeline.api.accounts import router as accounts
@@ -99,7 +99,7 @@ _says(
     SealBroken,
     lambda error: Problem("seal_broken", advice.advise(ErrorType.NO_KEY, _SEAL_BROKEN)),
 )
-_says(OperationalError, lambda error: Problem("disk_full" if disk_is_full(error) else "unavailable"))
+api.add_exception_handler(OperationalError, problems.out_of_order)
 
 
 def problems_only(get_response):

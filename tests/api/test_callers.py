@@ -1,6 +1,7 @@
 """Who may ask what, and how the API says no."""
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 
@@ -167,6 +168,24 @@ def test_the_log_says_by_which_token_something_was_refused(anna, script, logged)
     unknown, refused = logged.of("request_refused")
     assert "token_id" not in unknown
     assert (refused["token_id"], refused["user_id"]) == (str(anna.user.api_tokens.get().pk), anna.user.pk)
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/metrics"])
+def test_a_database_that_does_not_answer_is_named_and_the_log_knows_more(anna, account, logged, path):
+    anna.user.is_staff = True
+    anna.user.save(update_fields=["is_staff"])
+    scope = Scope.METRICS if path == "/metrics" else Scope.READ
+    headers = by_token(anna, scope)._headers
+    with connection.execute_wrapper(no_answer):
+        answer = Client().get(path, headers=headers)
+    assert (answer.status_code, answer.json()["error_type"]) == (503, "unavailable")
+    [line] = logged.of("request_failed")
+    assert (line["exception"], line["status"]) == ("OperationalError", 503)
+    assert "geheim" not in answer.text + logged.text
+
+
+def no_answer(execute, sql, params, many, context):
+    raise OperationalError("connection to geheim refused")
 
 
 def test_too_many_requests_of_one_token_wait_while_another_is_answered(anna, account, settings, time_machine):
