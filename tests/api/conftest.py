@@ -14,7 +14,8 @@ from tests.browser.site import Site
 from tests.conftest import Mailbox
 from tests.installation import Installation
 
-PEOPLE = ("anna@example.org", "bert@example.org")
+OWNER = "anna@example.org"  # as the document has it
+PEOPLE = ("cora@example.org", "dora@example.org")  # whose accounts nobody expects to find as they were
 
 
 class Script:
@@ -58,13 +59,14 @@ def session(anna):
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory, dovecot):
-    """Both have an account with mails that were fetched and a report."""
-    house = Installation(tmp_path_factory.mktemp("fuzzed"))
-    for email in PEOPLE:
+    """Each has an account; two of them with mails that were fetched and a report."""
+    house = Installation(tmp_path_factory.mktemp("asked"))
+    for email in (OWNER, *PEOPLE):
         box = Mailbox(dovecot)
         box.append(f"Subject: canary of {email}\r\n\r\nText\r\n".encode())
         house.manage("add_user", email)
         house.add_account(box, email=email, name=f"Account of {email}")
+    for email in PEOPLE:
         house.manage("sync_all", "--user", email)
         house.manage("diagnose", email, "--account", f"Account of {email}")
     return house

@@ -6,14 +6,14 @@ import subprocess
 
 import pytest
 
-from tests.api.conftest import PEOPLE
+from tests.api.conftest import OWNER
 from tests.installation import BASE
 
 pytestmark = pytest.mark.once
 NEXT = "== next =="
 SAID = [
     ("shown only now",),
-    (PEOPLE[0], '"manual"', "Background sync is off"),
+    (OWNER, '"manual"', "Background sync is off"),
     ('"pending"',),
     ("event: job", '"status": "success"'),
     ('"status": "success"', "\ntrue\n"),

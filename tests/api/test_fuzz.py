@@ -1,6 +1,6 @@
 """Requests of every form that the document allows, and of many that it does not, against the running server.
 
-Anna asks by her session, Bert by a token, and somebody by nothing. Nothing may break, nothing may answer what
+Cora asks by her session, Dora by a token, and somebody by nothing. Nothing may break, nothing may answer what
 the document does not say, and nobody may be told what is another's. The event stream has tests of its own.
 """
 
@@ -41,11 +41,11 @@ def ids_of(site, session) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("who", ["anna", "bert", "nobody"])
+@pytest.mark.parametrize("who", ["cora", "dora", "nobody"])
 def test_nothing_breaks_and_nobody_is_told_what_is_anothers(site, house, ids, who):
     asking = {
-        "anna": lambda: signed_in(site, house, PEOPLE[0]),
-        "bert": lambda: with_token(house, PEOPLE[1]),
+        "cora": lambda: signed_in(site, house, PEOPLE[0]),
+        "dora": lambda: with_token(house, PEOPLE[1]),
         "nobody": requests.Session,
     }[who]()
     strangers = [email for email in PEOPLE if not email.startswith(who)]

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from tests.api.conftest import PEOPLE, with_token
+from tests.api.conftest import OWNER, with_token
 
 pytestmark = pytest.mark.once
 POLLS = 600
@@ -34,7 +34,7 @@ def test_it_fetches_polls_and_reads_the_result(site, house, client):
     from generated_client.api.jobs import fetch, read_job
     from generated_client.models import FetchWish, Job, JobStatus
 
-    secret = with_token(house, PEOPLE[0], "generated").headers["Authorization"].removeprefix("Bearer ")
+    secret = with_token(house, OWNER, "generated").headers["Authorization"].removeprefix("Bearer ")
     asking = client.AuthenticatedClient(base_url=site.url, token=secret, raise_on_unexpected_status=True)
     [account] = list_accounts.sync(client=asking)
     job = fetch.sync(client=asking, body=FetchWish(account=account.account_id, max_mails=10))
