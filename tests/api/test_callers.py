@@ -64,10 +64,11 @@ def test_a_token_reads_no_mail(anna, script):
     assert (answer.status_code, answer.json()["error_type"]) == (403, "session_only")
 
 
-def test_a_token_beside_a_session_reads_no_mail(anna, bert):
+def test_a_token_beside_a_session_reads_no_mail(anna, account, bert):
     """Who asks is never two people."""
     client = sign_in(anna)
     token = by_token(bert)._headers
+    assert Script(client).get("/accounts").json() != Script(client, **token).get("/accounts").json() == []
     answer = Script(client, **token).get("/mail")
     assert (answer.status_code, answer.json()["error_type"]) == (403, "session_only")
     assert Script(client, Authorization="Basic of-a-proxy").get("/mail").status_code == 200
