@@ -9,7 +9,8 @@ Place = tuple[datetime, UUID]
 
 
 def write(at: datetime, pk: UUID) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}~{pk}"
+    moment = at.astimezone(UTC).isoformat().removesuffix("+00:00")  # a plus would be a space in an address
+    return f"{moment}Z~{pk}"
 
 
 def read(text: str) -> Place | None:

@@ -14,7 +14,7 @@ def in_the_log(get_response):
 
     def answer(request):
         clear_contextvars()
-        _name(request, request_id=uuid.uuid4().hex)
+        name_in_the_log(request, request_id=uuid.uuid4().hex)
         try:
             response = get_response(request)
         finally:
@@ -23,16 +23,16 @@ def in_the_log(get_response):
         return response
 
     def process_view(request, view, args, kwargs):
-        _name(request, view=request.resolver_match.view_name)
+        name_in_the_log(request, view=request.resolver_match.view_name)
         with suppress(DatabaseError):
             if request.user.is_authenticated:
-                _name(request, user_id=request.user.pk)
+                name_in_the_log(request, user_id=request.user.pk)
 
     answer.process_view = process_view
     return answer
 
 
-def _name(request, **names) -> None:
+def name_in_the_log(request, **names) -> None:
     """Also for the web server, which logs after the answer."""
     request.META.setdefault("mailhelper.log", {}).update(names)
     bind_contextvars(**names)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -99,7 +99,7 @@ def _place(row: TokenKey) -> tuple[object, ...]:
 
 
 def authenticate(secret: str) -> ApiToken | None:
-    """The valid token of an active person, with its person. Its use is noted."""
+    """The valid token of an active person, with its person. Its use is noted if it can be."""
     if not _SECRET.fullmatch(secret):
         return None
     now = timezone.now()
@@ -108,7 +108,8 @@ def authenticate(secret: str) -> ApiToken | None:
     if token is None or (token.scope == Scope.METRICS and not token.user.is_staff):
         return None
     if token.last_used_at is None or now - token.last_used_at > USE_IS_NOTED_EVERY:
-        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        with suppress(DatabaseError):  # a full disk can be read of
+            ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
     return token
 
 

@@ -3,7 +3,6 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from django.http import HttpResponse
 from ninja import Field, Query, Router, Schema
 
 from accounts import cursors
@@ -11,6 +10,7 @@ from accounts.api.callers import UNLOCKED
 from accounts.api.cursors import Cursor, place_in
 from accounts.api.problems import Problem, answers
 from mail import listing, reading
+from mail.downloads import as_file
 from mail.models import Message
 from mail.parcels import Envelope
 
@@ -59,9 +59,11 @@ class File(Schema):
 
 
 class Mail(MailHead):
-    """`html` is cleaned: no scripts, forms or remote images. `why_not` says why there is nothing to show."""
+    """`html` is cleaned: no scripts, forms or remote images. `cut`: the text goes on, see the mail's source.
+    `why_not` says why there is nothing to show."""
 
     text: str
+    cut: bool
     html: str
     files: list[File]
     keywords: list[str]
@@ -105,6 +107,7 @@ def read_mail(request, message_id: UUID):
     html, why_not = shown["html"], shown["why_not"]
     return _head(row, shown["envelope"], shown["standing"]) | {
         "text": shown["text"],
+        "cut": shown["cut"],
         "html": html.html if html else "",
         "files": shown["files"],
         "keywords": shown["keywords"],
@@ -120,8 +123,7 @@ def read_mail(request, message_id: UUID):
 )
 def read_mail_source(request, message_id: UUID):
     """Byte for byte what the server sent."""
-    mail = reading.open_mail(_own(request, message_id), request.auth.user_key)
-    return HttpResponse(mail.raw, "message/rfc822")
+    return as_file(reading.open_mail(_own(request, message_id), request.auth.user_key))
 
 
 def _check_own(wanted: listing.Wanted, mailboxes: listing.Mailboxes) -> None:

@@ -7,7 +7,6 @@ from csp.constants import SELF
 from csp.decorators import csp_update
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET
@@ -16,6 +15,7 @@ from accounts import cursors
 from accounts.errors import SealBroken
 from accounts.pages import with_user_key
 from mail import listing, reading
+from mail.downloads import as_file, download
 from mail.forms import WantedForm
 from mail.models import Message
 from mail.sanitise import DOCUMENT
@@ -110,7 +110,7 @@ def attachment(request, mail, number):
     if not 1 <= number <= len(mail.files):
         raise Http404
     file, data = mail.files[number - 1], mail.content.attachments[number - 1].data
-    return _download(data, file.content_type, file.name)
+    return download(data, file.content_type, file.name)
 
 
 @_part_of_a_mail
@@ -120,8 +120,7 @@ def message_source(request, mail):
 
 @_part_of_a_mail
 def message_file(request, mail):
-    """To keep or to open in a mail program: byte for byte what the server sent."""
-    return _download(mail.raw, "message/rfc822", f"mail-{mail.message.pk}.eml")
+    return as_file(mail)
 
 
 def _own(request, message_id: UUID) -> Message:
@@ -131,9 +130,3 @@ def _own(request, message_id: UUID) -> Message:
 
 def _remote(request) -> bool:
     return request.GET.get("images") == "remote"
-
-
-def _download(data: bytes, content_type: str, name: str) -> HttpResponse:
-    return HttpResponse(
-        data, content_type, headers={"Content-Disposition": content_disposition_header(True, name)}
-    )

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from django.db import OperationalError
-from django.http import Http404
+from django.http import Http404, HttpResponse
+from django.http.request import RawPostDataException
+from django.utils.cache import add_never_cache_headers
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
@@ -11,18 +13,20 @@ from accounts import advice
 from accounts.api import problems
 from accounts.api.callers import READS, PerCaller
 from accounts.api.problems import FieldError, Problem
-from accounts.errors import ErrorType, SealBroken, UsageError, disk_is_full
+from accounts.errors import ErrorType, SealBroken, UsageError
 from diagnostics.api import router as notifications
 from mail.api import router as mail
 from pipeline.api.accounts import router as accounts
 from pipeline.api.figures import router as figures
 from pipeline.api.jobs import router as jobs
+from pipeline.models import PipelineJob
 
 DESCRIPTION = """\
 Fetch mail, follow jobs and read the health of accounts from a script. Send an API token (made under Settings)
 as `Authorization: Bearer …`, or a session's cookies, with `X-CSRFToken` where something changes. Each
 operation says which scope a token needs. Errors are problem details (RFC 9457)."""
 _SEAL_BROKEN = {"reason": "seal_broken"}
+MOST_ERRORS = 20
 
 
 class Api(NinjaAPI):
@@ -74,12 +78,19 @@ def _says(error_class: type[Exception], problem_of: Callable[[Exception], Proble
 
 @api.exception_handler(ValidationError)
 def _invalid(request, error):
-    errors = [FieldError(field=".".join(map(str, one["loc"])), detail=one["msg"]) for one in error.errors]
-    return problems.answer(Problem("invalid"), errors)
+    return problems.answer(Problem("invalid"), map(_field_error, error.errors[:MOST_ERRORS]))
+
+
+def _field_error(found: dict) -> FieldError:
+    where, *field = found["loc"]
+    field = field[1:] if where == "body" else field  # our function's name for all of it
+    return FieldError(field=".".join(map(str, (where, *field))), detail=found["msg"])
 
 
 _says(Problem, lambda error: error)
 _says(Http404, lambda error: Problem("not_found"))
+_says(PipelineJob.DoesNotExist, lambda error: Problem("not_found"))  # deleted meanwhile
+_says(RawPostDataException, lambda error: Problem("malformed"))  # a form, read as one to find its CSRF token
 _says(AuthenticationError, lambda error: Problem("unauthenticated", WWW_Authenticate="Bearer"))
 _says(Throttled, lambda error: Problem("too_many_requests"))
 _says(HttpError, lambda error: Problem("malformed" if error.status_code == 400 else "csrf"))
@@ -88,20 +99,31 @@ _says(
     SealBroken,
     lambda error: Problem("seal_broken", advice.advise(ErrorType.NO_KEY, _SEAL_BROKEN)),
 )
-_says(OperationalError, lambda error: Problem("disk_full" if disk_is_full(error) else "unavailable"))
+api.add_exception_handler(OperationalError, problems.out_of_order)
 
 
 def problems_only(get_response):
-    """Middleware: what Django answers by itself under /api/ is a problem, too."""
+    """Middleware: what Django answers by itself under /api/ is a problem, too. Nobody keeps an answer."""
 
     def answer(request):
         response = get_response(request)
-        told = response.headers.get("Content-Type", "").startswith((problems.MEDIA_TYPE, "application/json"))
-        if not request.path.startswith("/api/") or response.status_code < 400 or told:
+        if not request.path.startswith("/api/"):
             return response
-        problem = problems.answer(problems.of_status(response.status_code))
-        if "Allow" in response.headers:
-            problem.headers["Allow"] = response.headers["Allow"]
-        return problem
+        if response.status_code >= 400 and not _is_told(response):
+            response = _told(response)
+        add_never_cache_headers(response)
+        return response
 
     return answer
+
+
+def _is_told(response: HttpResponse) -> bool:
+    return response.headers.get("Content-Type", "").startswith((problems.MEDIA_TYPE, "application/json"))
+
+
+def _told(response: HttpResponse) -> HttpResponse:
+    problem = problems.answer(problems.of_status(response.status_code))
+    if "Allow" in response.headers:
+        problem.headers["Allow"] = response.headers["Allow"]
+    problem._has_been_logged = getattr(response, "_has_been_logged", False)  # or Django logs it twice
+    return problem

@@ -8,7 +8,7 @@ from huey.contrib.djhuey import HUEY
 from prometheus_client.exposition import choose_encoder
 
 from accounts.api.callers import TokenAuth
-from accounts.api.problems import Problem, answer
+from accounts.api.problems import Problem, answer, out_of_order
 from accounts.models import Scope
 from pipeline import heartbeats, metrics
 
@@ -62,5 +62,5 @@ def figures(request):
         return HttpResponse(encode(metrics.registry()), content_type=content_type)
     except Problem as problem:
         return answer(problem)
-    except OperationalError:
-        return answer(Problem("unavailable"))
+    except OperationalError as error:
+        return out_of_order(request, error)

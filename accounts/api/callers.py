@@ -12,10 +12,10 @@ from ninja.security import HttpBearer
 from ninja.security import SessionAuth as DjangosSession
 from ninja.throttling import BaseThrottle
 from redis.exceptions import RedisError
-from structlog.contextvars import bind_contextvars
 
 from accounts import actions, grants, tokens, unlocked
 from accounts.api.problems import Problem
+from accounts.middleware import name_in_the_log
 from accounts.models import ApiToken, MailAccount, Scope, User
 
 WINDOW = 60  # seconds
@@ -59,7 +59,7 @@ class TokenAuth(HttpBearer):
         if known is None:
             raise Problem("unauthenticated", WWW_Authenticate='Bearer error="invalid_token"')
         request.user = known.user
-        bind_contextvars(user_id=known.user.pk, token_id=str(known.pk))
+        name_in_the_log(request, user_id=known.user.pk, token_id=str(known.pk))
         translation.activate(known.user.language)
         timezone.activate(known.user.zone)
         if not known.allows(self.scope):
@@ -81,7 +81,7 @@ class UnlockedSessionAuth(SessionAuth):
     """A signed-in session that is unlocked: no token does."""
 
     def __call__(self, request) -> Caller | None:
-        if "Authorization" in request.headers and not request.user.is_authenticated:
+        if request.headers.get("Authorization", "").lower().startswith("bearer"):
             raise Problem("session_only")
         return super().__call__(request)
 

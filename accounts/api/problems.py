@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from http import HTTPStatus
 
+from django.db import OperationalError
 from django.http import HttpResponse, JsonResponse
+from django.utils.log import log_response
 from ninja import Schema
 
 from accounts.advice import Advice, problem
-from accounts.errors import MailhelperError
+from accounts.errors import MailhelperError, disk_is_full
 
 MEDIA_TYPE = "application/problem+json"
 STATUS = {
@@ -76,6 +78,13 @@ def answer(problem_found: Problem, errors: Iterable[FieldError] = ()) -> HttpRes
     )
     headers = {name.replace("_", "-"): value for name, value in problem_found.headers.items()}
     return JsonResponse(body.model_dump(), status=status, content_type=MEDIA_TYPE, headers=headers)
+
+
+def out_of_order(request, error: OperationalError) -> HttpResponse:
+    """The database does not do its part. How is for the log alone."""
+    told = answer(Problem("disk_full" if disk_is_full(error) else "unavailable"))
+    log_response("%s", request.path, response=told, request=request, exception=error)
+    return told
 
 
 def of_status(status: int) -> Problem:

@@ -40,8 +40,8 @@ def make_token(request):
     accounts = [one for one in request.user.mail_accounts.all() if str(one.pk) in chosen]
     keys = actions.account_keys(accounts, unlocked.user_key(request))
     asked = (request.POST.get(name, "") for name in ("name", "scope"))
-    days = request.POST.get("days", "")
-    return _page(request, new=tokens.make(request.user, *asked, int(days) if days.isdecimal() else 0, keys))
+    lasts = {str(days): days for days in tokens.LIFETIMES}.get(request.POST.get("days"), 0)
+    return _page(request, new=tokens.make(request.user, *asked, lasts, keys))
 
 
 @_changes("tokens")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
+from django.utils import translation
 from ninja.responses import NinjaJSONEncoder
 
 from accounts.api.problems import Problem
@@ -29,12 +30,14 @@ class Stream:
         if not _seats.acquire(blocking=False):
             raise Problem("too_many_streams", Retry_After="5")
         self._events, self._seated = events, True
+        self._language = translation.get_language()  # the request's own has ended when the events come
 
     def __iter__(self):
         return self
 
     def __next__(self) -> str:
-        return next(self._events)
+        with translation.override(self._language):
+            return next(self._events)
 
     def close(self) -> None:
         if self._seated:

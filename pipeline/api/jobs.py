@@ -7,7 +7,6 @@ from uuid import UUID
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 from ninja import Header, Query, Router, Schema, Status
-from pydantic import AwareDatetime
 
 from accounts import advice
 from accounts.api.callers import OPERATES, READS
@@ -17,7 +16,7 @@ from accounts.errors import ErrorType
 from accounts.models import MailAccount
 from pipeline.api import events
 from pipeline.api.owned import account_of, job_of
-from pipeline.api.shapes import DiagnosticsWish, FetchWish, Job, Jobs
+from pipeline.api.shapes import DiagnosticsWish, FetchWish, Job, Jobs, Moment
 from pipeline.broker import PipelineBroker
 from pipeline.history import JobsWanted
 from pipeline.idempotency import KeyReused, once
@@ -37,8 +36,8 @@ class HistoryQuery(Schema):
     status: JobStatus | None = None
     type: JobType | None = None
     trigger: Trigger | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     cursor: Cursor = ""
     limit: Limit = 50
 
@@ -112,8 +111,8 @@ def job_events(request, job_id: UUID, last_event_id: Annotated[str, Header(alias
     job = job_of(request, job_id)
     if events.is_over(job.pk, last_event_id):
         return HttpResponse(status=204)
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     told = events.follow(job.pk, last_event_id)
+    headers = {"X-Accel-Buffering": "no"}
     return StreamingHttpResponse(told, content_type="text/event-stream", headers=headers)
 
 

@@ -3,12 +3,20 @@
 Times are in UTC, durations in seconds.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+)
 
 from accounts.actions import MINUTES_OF_A_DAY, MOST_MEGABYTES
 from accounts.models import Security
@@ -21,6 +29,17 @@ from pipeline.models import JobStatus, JobType, Phase, RunStatus, Trigger
 
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
 Label = Annotated[Text, Field(min_length=1, max_length=100)]
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("no year of UTC has this moment") from error
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Run(Schema):
@@ -159,7 +178,7 @@ class AccountChanges(Wish):
     name: Label | None = None
     enabled: StrictBool | None = None
     interval_minutes: int | None = Field(None, ge=1, le=MINUTES_OF_A_DAY, strict=True)
-    fixed_times: list[Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]] | None = None
+    fixed_times: Annotated[list[TimeOfDay], Field(max_length=MINUTES_OF_A_DAY)] | None = None
     daily_budget_megabytes: int | None = Field(None, ge=0, le=MOST_MEGABYTES, strict=True)
 
 

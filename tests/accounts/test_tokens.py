@@ -1,9 +1,11 @@
 """Tokens of the API: what they open, what they may do, and how they end."""
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from accounts import actions, grants, people, tokens
@@ -149,3 +151,23 @@ def test_deleting_an_account_takes_it_from_the_token(anna, new, account):
 def test_tokens_of_two_people_may_have_the_same_name(anna, new, bert):
     other = make_person("carl@example.org")
     assert tokens.make(other.user, "nightly", Scope.READ, 30).token.name == new.token.name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_token_is_known_where_its_use_cannot_be_noted(new):
+    """As on a full disk, of which /metrics shall tell."""
+    with read_only():
+        assert tokens.authenticate(new.secret) == new.token
+        with pytest.raises(DatabaseError):
+            ApiToken.objects.update(last_used_at=timezone.now())
+
+
+@contextmanager
+def read_only():
+    setting = "PRAGMA query_only" if connection.vendor == "sqlite" else "SET default_transaction_read_only"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{setting} = 1")
+        try:
+            yield
+        finally:
+            cursor.execute(f"{setting} = 0")

@@ -34,7 +34,8 @@ def test_nonsense_keeps_what_was_typed(browser, account):
     page = browser.post(reverse("make_token"), asked(scope="all", name="Mine", account=str(account.pk)))
     assert page.status_code == 422 and 'value="Mine"' in page.text
     assert re.search(rf'value="{account.pk}" checked', page.text)
-    assert browser.post(reverse("make_token"), asked(days="x")).status_code == 422
+    for days in ("x", "-1", "9" * 5000):
+        assert browser.post(reverse("make_token"), asked(days=days)).status_code == 422
     assert not ApiToken.objects.exists()
 
 

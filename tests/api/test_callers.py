@@ -1,12 +1,13 @@
 """Who may ask what, and how the API says no."""
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 
 from accounts import unlocked
 from accounts.models import Scope
-from mailhelper.api import api
+from mailhelper.api import MOST_ERRORS, api
 from tests.accounts.test_session import sign_in
 from tests.api.conftest import Script, by_session, by_token
 
@@ -63,6 +64,16 @@ def test_a_token_reads_no_mail(anna, script):
     assert (answer.status_code, answer.json()["error_type"]) == (403, "session_only")
 
 
+def test_a_token_beside_a_session_reads_no_mail(anna, account, bert):
+    """Who asks is never two people."""
+    client = sign_in(anna)
+    token = by_token(bert)._headers
+    assert Script(client).get("/accounts").json() != Script(client, **token).get("/accounts").json() == []
+    answer = Script(client, **token).get("/mail")
+    assert (answer.status_code, answer.json()["error_type"]) == (403, "session_only")
+    assert Script(client, Authorization="Basic of-a-proxy").get("/mail").status_code == 200
+
+
 def test_a_locked_session_reads_no_mail(anna):
     client = sign_in(anna)
     del client.cookies[unlocked.COOKIE]
@@ -71,27 +82,33 @@ def test_a_locked_session_reads_no_mail(anna):
     assert "Unlock" in answer.json()["next_step"]
 
 
-def test_a_session_needs_the_csrf_token_to_change_something(anna, account):
+@pytest.fixture
+def by_page(anna):
+    """As a browser has it, whose requests show that they come from our pages."""
     client = Client(enforce_csrf_checks=True)
     client.get(reverse("sign_in"))
     secret = client.cookies["csrftoken"].value
-    client.post(
-        reverse("sign_in"),
-        {"email": anna.user.email, "password": anna.password, "csrfmiddlewaretoken": secret},
-    )
-    refused = Script(client).post("/notifications/read")
+    typed = {"email": anna.user.email, "password": anna.password, "csrfmiddlewaretoken": secret}
+    client.post(reverse("sign_in"), typed)
+    return client
+
+
+def test_a_session_needs_the_csrf_token_to_change_something(by_page, account):
+    refused = Script(by_page).post("/notifications/read")
     assert (refused.status_code, refused.json()["error_type"]) == (403, "csrf")
-    token = client.cookies["csrftoken"].value
-    assert Script(client).post("/notifications/read", **{"X-CSRFToken": token}).status_code == 200
+    token = by_page.cookies["csrftoken"].value
+    assert Script(by_page).post("/notifications/read", **{"X-CSRFToken": token}).status_code == 200
 
 
 def test_what_is_wrong_with_a_request_is_named_without_repeating_it(script):
     answer = script.post("/jobs/fetch", {"account": "geheim", "max_mails": -1})
     assert answer.status_code == 422
     assert {error["field"] for error in answer.json()["errors"]} == {
-        "body.wish.account",
-        "body.wish.max_mails",
+        "body.account",
+        "body.max_mails",
     }
+    for query in ("/jobs/history?limit=x", "/notifications?limit=x"):
+        assert [error["field"] for error in script.get(query).json()["errors"]] == ["query.limit"]
     assert "geheim" not in answer.text
 
 
@@ -100,6 +117,25 @@ def test_what_is_no_json_is_said_so(anna, script):
         "POST", "/api/jobs/fetch", "{", content_type="application/json", headers=script._headers
     )
     assert (answer.status_code, answer.json()["error_type"]) == (400, "malformed")
+
+
+def test_a_form_with_files_is_no_json_either(by_page, account):
+    token = by_page.cookies["csrftoken"].value
+    answer = by_page.post("/api/jobs/fetch", {"account": str(account.pk)}, headers={"X-CSRFToken": token})
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "malformed")
+
+
+def test_a_long_list_of_mistakes_is_told_by_its_beginning(script, account):
+    answer = script.post("/jobs/fetch", {f"unknown{number}": 0 for number in range(1000)})
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == MOST_ERRORS
+    answer = script("PATCH", f"/accounts/{account.pk}", {"fixed_times": ["12:00"] * 1441})
+    assert answer.status_code == 422
+
+
+def test_no_answer_is_kept_by_anybody_on_its_way(script, session):
+    for answer in (session.get("/mail"), script.get("/health"), script.get("/nonsense")):
+        assert "no-store" in answer["Cache-Control"]
 
 
 def test_an_unknown_address_and_a_wrong_method_are_problems_too(script):
@@ -116,13 +152,41 @@ def test_problems_are_told_in_the_persons_language(anna, account):
     assert answer["Content-Language"] == "de"
 
 
-def test_a_mistake_of_ours_is_a_problem_and_tells_nothing(anna, account, monkeypatch):
+def test_a_mistake_of_ours_is_a_problem_and_tells_nothing(anna, account, monkeypatch, logged):
     script = by_session(anna)
     script._client.raise_request_exception = False
     monkeypatch.setattr("pipeline.api.accounts._told", lambda accounts: 1 / 0)
     answer = script.get("/accounts")
     assert (answer.status_code, answer.json()["error_type"]) == (500, "bug")
     assert "ZeroDivision" not in answer.text
+    [line] = logged.of("request_failed")
+    assert line["exception"] == "ZeroDivisionError"
+
+
+def test_the_log_says_by_which_token_something_was_refused(anna, script, logged):
+    script.get("/nonsense")  # where nobody is asked who they are
+    script.get(f"/jobs/{NOBODY}")
+    unknown, refused = logged.of("request_refused")
+    assert "token_id" not in unknown
+    assert (refused["token_id"], refused["user_id"]) == (str(anna.user.api_tokens.get().pk), anna.user.pk)
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/metrics"])
+def test_a_database_that_does_not_answer_is_named_and_the_log_knows_more(anna, account, logged, path):
+    anna.user.is_staff = True
+    anna.user.save(update_fields=["is_staff"])
+    scope = Scope.METRICS if path == "/metrics" else Scope.READ
+    headers = by_token(anna, scope)._headers
+    with connection.execute_wrapper(no_answer):
+        answer = Client().get(path, headers=headers)
+    assert (answer.status_code, answer.json()["error_type"]) == (503, "unavailable")
+    [line] = logged.of("request_failed")
+    assert (line["exception"], line["status"]) == ("OperationalError", 503)
+    assert "geheim" not in answer.text + logged.text
+
+
+def no_answer(execute, sql, params, many, context):
+    raise OperationalError("connection to geheim refused")
 
 
 def test_too_many_requests_of_one_token_wait_while_another_is_answered(anna, account, settings, time_machine):

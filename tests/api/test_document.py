@@ -1,16 +1,18 @@
 """The document that describes the API, and its pages."""
 
 import json
-from pathlib import Path
+import re
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts.api.problems import STATUS
 from mailhelper.api import api
+from tests.installation import BASE
 
 pytestmark = pytest.mark.once
-PINNED = Path(__file__).resolve().parent.parent.parent / "docs" / "openapi.json"
+PINNED = BASE / "docs" / "openapi.json"
 
 
 def described() -> str:
@@ -43,3 +45,9 @@ def test_every_operation_says_what_a_token_needs():
                 method,
                 path,
             )
+
+
+def test_the_manual_names_every_error_with_its_status():
+    table = re.findall(r"^\| (\d{3}) \| (.+?) \|", (BASE / "docs" / "api.md").read_text(), flags=re.MULTILINE)
+    named = {(code, int(status)) for status, codes in table for code in re.findall(r"`(\w+)`", codes)}
+    assert named == STATUS.items()

@@ -6,6 +6,8 @@ import pytest
 
 from pipeline.api import events
 from pipeline.broker import PipelineBroker
+from pipeline.job_page import own_job
+from tests.api.conftest import by_token
 from tests.api.test_jobs import work_off
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -70,6 +72,19 @@ def test_a_client_that_knows_the_end_is_told_not_to_come_again(script, job_id):
     assert script.get(f"/jobs/{job_id}/events", **{"Last-Event-ID": last}).status_code == 204
 
 
+def test_a_stream_speaks_the_persons_language_to_its_end(anna, account, mailbox):
+    anna.user.language = "de"
+    anna.user.save(update_fields=["language"])
+    mailbox.server.add_user(mailbox.login, "another")
+    script = by_token(anna, accounts=[account])
+    path = f"/jobs/{script.post('/jobs/fetch').json()['job_id']}"
+    work_off()
+    stream = script.get(f"{path}/events")
+    [(last, told)] = [parsed(chunk.decode()) for chunk in stream.streaming_content]
+    assert told["runs"][0]["error"] == script.get(path).json()["runs"][0]["error"] != ""
+    assert script.get(f"{path}/events", **{"Last-Event-ID": last}).status_code == 204
+
+
 def test_a_silent_stream_says_that_it_is_there_and_ends_after_five_minutes(job_id):
     clock = Clock()
     chunks = list(events.changes(job_id, "", clock, clock.wait))
@@ -80,6 +95,17 @@ def test_a_silent_stream_says_that_it_is_there_and_ends_after_five_minutes(job_i
 def test_the_stream_of_a_job_that_is_deleted_ends(anna, job_id):
     clock = Clock(lambda: anna.user.jobs.all().delete())
     assert len(list(events.changes(job_id, "", clock, clock.wait))) == 1
+
+
+def test_a_job_that_is_deleted_while_it_is_asked_for_is_not_found(script, job_id, monkeypatch):
+    def deleted_meanwhile(user, job_id):
+        job = own_job(user, job_id)
+        user.jobs.all().delete()
+        return job
+
+    monkeypatch.setattr("pipeline.api.owned.own_job", deleted_meanwhile)
+    answer = script.get(f"/jobs/{job_id}/events")
+    assert (answer.status_code, answer.json()["error_type"]) == (404, "not_found")
 
 
 def test_streams_leave_room_for_others_and_give_their_seats_back(script, job_id):
@@ -98,6 +124,4 @@ def test_streams_leave_room_for_others_and_give_their_seats_back(script, job_id)
 
 
 def test_a_strangers_job_has_no_stream(bert, job_id):
-    from tests.api.conftest import by_token
-
     assert by_token(bert).get(f"/jobs/{job_id}/events").status_code == 404

@@ -226,5 +226,8 @@ def test_the_history_is_narrowed(anna, script, account, connect, mailbox):
     assert found(f"account={account.pk}") == [theirs, ours]
     assert len(found("status=cancelled")) == 1
     assert found("since=2100-01-01T00:00:00Z") == []
+    assert len(found("since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59Z")) == 3
+    for moment in ("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"):  # in UTC there is none
+        assert script.get(f"/jobs/history?since={moment}").status_code == 422
     assert script.get("/jobs/history?cursor=nonsense").status_code == 422
     assert script.get("/jobs/history?since=yesterday").status_code == 422

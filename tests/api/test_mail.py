@@ -3,6 +3,7 @@
 import pytest
 
 from mail.models import Message
+from mail.reading import MAX_TEXT
 from tests.mail.stocked import Stock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -27,7 +28,16 @@ def test_a_mail_is_found_in_the_list_and_opened(session, account, sync, mailbox)
     assert "<b>soon</b>" in mail["html"] and "script" not in mail["html"]
     source = session.get(f"/mail/{head['message_id']}/source")
     assert (source.content, source["Content-Type"]) == (RAW, "message/rfc822")
+    assert source["Content-Disposition"] == f'attachment; filename="mail-{head["message_id"]}.eml"'
     assert session.get("/mail?flagged=true").json()["items"] == []
+
+
+def test_a_text_that_is_only_begun_says_so(session, anna, account):
+    Stock(anna, account).put(b"Subject: short\r\n\r\nText\r\n", b"Subject: long\r\n\r\n" + b"word " * 50_000)
+    heads = session.get("/mail").json()["items"]
+    mails = {head["subject"]: session.get(f"/mail/{head['message_id']}").json() for head in heads}
+    assert (mails["short"]["cut"], mails["long"]["cut"]) == (False, True)
+    assert len(mails["long"]["text"]) == MAX_TEXT
 
 
 def test_the_list_is_read_page_by_page(session, anna, account):
