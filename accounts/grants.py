@@ -1,6 +1,6 @@
 """Who may open an account's key without its owner, for how long, and how that ends."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -70,6 +70,11 @@ def any_in_background(accounts: list[MailAccount]) -> bool:
 
 def _in_background(accounts: list[MailAccount]):
     return valid_grants().filter(purpose=GrantPurpose.BACKGROUND, account__in=accounts)
+
+
+def background_ends(accounts: list[MailAccount]) -> dict[UUID, datetime]:
+    """Until when the workers may open each of those that they may."""
+    return dict(_in_background(accounts).values_list("account", "expires_at"))
 
 
 def last_background_grants(accounts) -> dict[UUID, KeyGrant]:

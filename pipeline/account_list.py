@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from accounts import advice, grants
-from accounts.models import GrantPurpose, MailAccount, User
+from accounts.models import MailAccount, User
 from accounts.providers import provider_named
 from diagnostics.probing.probe import Verdict
 from pipeline import connection_trials
@@ -26,7 +26,7 @@ class AccountRow:
 
 def account_rows(user: User) -> list[AccountRow]:
     accounts = list(user.mail_accounts.select_related("user"))
-    ends = background_ends(accounts)
+    ends = grants.background_ends(accounts)
     return [
         AccountRow(
             account,
@@ -44,13 +44,8 @@ def _title(provider: str) -> str:
     return known.title if known else ""
 
 
-def background_ends(accounts: list[MailAccount]) -> dict:
-    granted = grants.valid_grants().filter(account__in=accounts, purpose=GrantPurpose.BACKGROUND)
-    return dict(granted.values_list("account", "expires_at"))
-
-
 def background_until(account: MailAccount) -> datetime | None:
-    return background_ends([account]).get(account.pk)
+    return grants.background_ends([account]).get(account.pk)
 
 
 def trial_page(trial: ConnectionTrial, user_key: bytes) -> dict:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from accounts import cursors
 from accounts.advice import advise
 from accounts.errors import ErrorType
-from accounts.models import MailAccount, User
+from accounts.models import User
 from mail.forms import day_field
 from pipeline import words
 from pipeline.models import AccountRun, PipelineJob, RunStatus
@@ -122,20 +122,3 @@ def _line(run: AccountRun, user: User) -> Line:
         mails=words.mails_text(report.mails_done, report.mails_total),
         took="" if report.duration is None else words.seconds_text(report.duration),
     )
-
-
-@dataclass(frozen=True)
-class JobsWanted:
-    """Which jobs; what is None leaves nothing out."""
-
-    account: MailAccount | None = None
-    status: str | None = None
-    type: str | None = None
-    trigger: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def of(self, jobs: QuerySet[PipelineJob]) -> QuerySet[PipelineJob]:
-        bounds = {"accounts": self.account, "created_at__gte": self.since, "created_at__lt": self.until}
-        named = {name: getattr(self, name) for name in ("status", "type", "trigger")}
-        return jobs.filter(**{name: value for name, value in (named | bounds).items() if value is not None})

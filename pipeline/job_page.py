@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts import actions
 from accounts.errors import SealBroken
-from accounts.models import MailAccount, User
+from accounts.models import MailAccount
 from pipeline import words
 from pipeline.cures import Cure, cures_of
 from pipeline.evidence import evidence_of
@@ -86,16 +85,6 @@ def seen_of(job: PipelineJob, runs: list[AccountRun]) -> str:
     """Another one when anything on the page has changed."""
     fields = ("pk", "status", "attempt", "retries", "phase", "mails_done", "mails_total", "bytes_done")
     return digest(job.status, [[getattr(run, field) for field in fields] for run in runs])
-
-
-def retryable(job: PipelineJob) -> list[MailAccount]:
-    """The accounts of which the job got nothing."""
-    failed = job.runs.filter(status__in=(RunStatus.FAILED, RunStatus.SKIPPED)).select_related("account")
-    return list({run.account_id: run.account for run in failed}.values())
-
-
-def own_job(user: User, job_id: UUID) -> PipelineJob | None:
-    return PipelineJob.objects.filter(user=user, pk=job_id).select_related("user").first()
 
 
 def _total(runs: list[AccountRun]) -> int | None:

@@ -10,8 +10,9 @@ from accounts import unlocked
 from accounts.pages import keys_for, signed_in
 from pipeline.broker import PipelineBroker
 from pipeline.history import HistoryFilter, history_of
-from pipeline.job_page import own_job, page_of, retryable
+from pipeline.job_page import page_of
 from pipeline.models import PipelineJob
+from pipeline.queries import own_job, retryable
 
 STOP_POLLING = 286
 

@@ -212,6 +212,16 @@ def _job_report(job: PipelineJob, runs: tuple[RunReport, ...]) -> JobReport:
     )
 
 
+def retryable(job: PipelineJob) -> list[MailAccount]:
+    """The accounts of which the job got nothing."""
+    failed = job.runs.filter(status__in=(RunStatus.FAILED, RunStatus.SKIPPED)).select_related("account")
+    return list({run.account_id: run.account for run in failed}.values())
+
+
+def own_job(user: User, job_id: UUID) -> PipelineJob | None:
+    return PipelineJob.objects.filter(user=user, pk=job_id).select_related("user").first()
+
+
 def health_reports(accounts: Iterable[MailAccount], known: checkup.Known | None = None) -> list[HealthReport]:
     """Of accounts that come with their users, in their order; as many queries for one as for many."""
     accounts, now = list(accounts), timezone.now()

@@ -15,7 +15,6 @@ from accounts.models import GrantPurpose, MailAccount
 from diagnostics import reports
 from diagnostics.models import DiagnosticReport
 from mail.queries import account_figures, folder_figures, folder_names
-from pipeline.account_list import background_ends
 from pipeline.api.owned import account_of, found
 from pipeline.api.shapes import (
     Account,
@@ -128,7 +127,7 @@ def read_diagnostics(request, account_id: UUID, report_id: UUID):
 
 
 def _told(accounts: list[MailAccount]) -> list[MailAccount]:
-    ends = background_ends(accounts)
+    ends = grants.background_ends(accounts)
     for account in accounts:
         account.background_until = ends.get(account.pk)
     return accounts

@@ -3,33 +3,52 @@
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from django.utils import translation
 from ninja.responses import NinjaJSONEncoder
 
+from accounts import vault
 from accounts.api.problems import Problem
 from pipeline.api.shapes import Job
 from pipeline.broker import PipelineBroker
 from pipeline.models import PipelineJob
-from pipeline.pulse import digest
 
 SECONDS = 300
 LOOKS_EVERY = 1.0
 SILENCE = 15  # seconds: a proxy that hears nothing for long hangs up
-STREAMS_AT_ONCE = 3  # of this process, whose eight threads also serve the pages
+AT_ONCE, AT_ONCE_OF_ONE = 3, 2  # of this process, whose eight threads also serve the pages; of one person
 
-_seats = threading.BoundedSemaphore(STREAMS_AT_ONCE)
+
+class Seats:
+    """Who listens just now."""
+
+    def __init__(self):
+        self._lock, self._taken = threading.Lock(), Counter()
+
+    def take(self, user_id: int) -> None:
+        """Raises Problem."""
+        with self._lock:
+            if self._taken.total() >= AT_ONCE or self._taken[user_id] >= AT_ONCE_OF_ONE:
+                raise Problem("too_many_streams", Retry_After="5")
+            self._taken[user_id] += 1
+
+    def leave(self, user_id: int) -> None:
+        with self._lock:
+            self._taken[user_id] -= 1
+
+
+_seats = Seats()
 
 
 class Stream:
     """The events as they come. Whoever stops reading gives the seat back by close()."""
 
-    def __init__(self, events: Iterator[str]):
-        if not _seats.acquire(blocking=False):
-            raise Problem("too_many_streams", Retry_After="5")
-        self._events, self._seated = events, True
+    def __init__(self, user_id: int, events: Iterator[str]):
+        _seats.take(user_id)
+        self._user_id, self._events, self._seated = user_id, events, True
         self._language = translation.get_language()  # the request's own has ended when the events come
 
     def __iter__(self):
@@ -42,12 +61,12 @@ class Stream:
     def close(self) -> None:
         if self._seated:
             self._seated = False
-            _seats.release()
+            _seats.leave(self._user_id)
 
 
-def follow(job_id: UUID, seen: str = "") -> Stream:
+def follow(job: PipelineJob, seen: str = "") -> Stream:
     """What happens to the job after the event with that id. Raises Problem where too many listen."""
-    return Stream(changes(job_id, seen))
+    return Stream(job.user_id, changes(job.pk, seen))
 
 
 def is_over(job_id: UUID, seen: str) -> bool:
@@ -86,4 +105,4 @@ def _look(job_id: UUID) -> tuple[str, bool]:
 
 
 def _id_of(told: str) -> str:
-    return digest(told)
+    return vault.digest(told.encode())[:16]

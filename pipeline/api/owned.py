@@ -4,8 +4,8 @@ from uuid import UUID
 
 from accounts.api.problems import Problem
 from accounts.models import MailAccount
-from pipeline.job_page import own_job
 from pipeline.models import PipelineJob
+from pipeline.queries import own_job
 
 
 def account_of(request, account_id: UUID) -> MailAccount:

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from accounts.api.problems import Problem
 from pipeline.api import events
 from pipeline.broker import PipelineBroker
-from pipeline.job_page import own_job
+from pipeline.queries import own_job
 from tests.api.conftest import by_token
 from tests.api.test_jobs import work_off
 
@@ -110,7 +111,7 @@ def test_a_job_that_is_deleted_while_it_is_asked_for_is_not_found(script, job_id
 
 def test_streams_leave_room_for_others_and_give_their_seats_back(script, job_id):
     work_off()
-    open_ones = [script.get(f"/jobs/{job_id}/events") for _ in range(events.STREAMS_AT_ONCE)]
+    open_ones = [script.get(f"/jobs/{job_id}/events") for _ in range(events.AT_ONCE_OF_ONE)]
     refused = script.get(f"/jobs/{job_id}/events")
     assert (refused.status_code, refused.json()["error_type"]) == (429, "too_many_streams")
     assert refused["Retry-After"] == "5"
@@ -121,6 +122,17 @@ def test_streams_leave_room_for_others_and_give_their_seats_back(script, job_id)
     again = script.get(f"/jobs/{job_id}/events")
     assert again.status_code == 200
     hang_up(again)
+
+
+def test_one_person_leaves_a_seat_to_the_others_and_all_together_leave_threads_to_the_pages():
+    seats, anna, bert, carl = events.Seats(), 1, 2, 3
+    for user_id in (anna, anna, bert):
+        seats.take(user_id)
+    for user_id in (anna, carl):
+        with pytest.raises(Problem):
+            seats.take(user_id)
+    seats.leave(bert)
+    seats.take(carl)
 
 
 def test_a_strangers_job_has_no_stream(bert, job_id):
