@@ -72,7 +72,7 @@ def _pages(user) -> Iterator[tuple[str, Callable[[], str]]]:
     """What each is called, and where it is at that moment."""
     from django.urls import reverse as at
 
-    from pipeline.pulse import pulse_of
+    from pipeline.pages.pulse import pulse_of
 
     account, job = user.mail_accounts.first(), user.jobs.exclude(error_types={}).first()
     beat = f"{at('pulse')}?seen="

@@ -7,8 +7,9 @@ from accounts.views import settings as own
 from diagnostics import views as diagnostics
 from mail import views as mail
 from mailhelper.api import api
-from pipeline import account_views, job_views, readiness, removal_views
-from pipeline import views as pipeline
+from pipeline import readiness
+from pipeline.pages import account_views, job_views, removal_views
+from pipeline.pages import views as pipeline
 
 handler500 = "accounts.views.failures.server_error"
 urlpatterns = [

@@ -19,18 +19,9 @@ from accounts.errors import SyncError, disk_is_full
 from accounts.events import Event
 from diagnostics.alerting import by_ping, delivery, events, rules, turns
 from diagnostics.models import HealthFlip
-from pipeline import (
-    checkup,
-    connection_trials,
-    heartbeats,
-    retention,
-    rollups,
-    runner,
-    runs,
-    scheduler,
-    watchdog,
-)
+from pipeline import checkup, connection_trials, heartbeats, rollups, runner, runs, scheduler, watchdog
 from pipeline.models import AccountRun, Heartbeat, RunStatus
+from pipeline.operations import retention
 from pipeline.senders import Senders
 
 UNANSWERED = timedelta(seconds=5)

@@ -6,7 +6,7 @@ import pytest
 from django.utils import translation
 
 from accounts import advice
-from pipeline.headlines import headline
+from pipeline.pages.headlines import headline
 from tests import catalogue
 
 TEXTS = catalogue.texts(catalogue.translated())

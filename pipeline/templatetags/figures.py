@@ -1,6 +1,6 @@
 from django import template
 
-from pipeline import words
+from pipeline.pages import words
 
 register = template.Library()
 

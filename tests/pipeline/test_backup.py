@@ -21,8 +21,9 @@ from django.utils import timezone
 from accounts import actions
 from accounts.errors import UsageError
 from accounts.models import MailAccount, User
-from pipeline import backup, dumps, heartbeats, runs
+from pipeline import heartbeats, runs
 from pipeline.models import Heartbeat
+from pipeline.operations import backup, dumps
 from tests.conftest import Mailbox
 from tests.installation import Installation, engine_of_this_run
 from tests.pipeline.test_pages import signed_in

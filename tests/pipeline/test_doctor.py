@@ -14,8 +14,9 @@ from django.utils import timezone
 from accounts import advice, worker_key
 from accounts.advice import operations
 from accounts.models import WorkerKey
-from pipeline import doctor, heartbeats
+from pipeline import heartbeats
 from pipeline.models import AccountRun, Heartbeat
+from pipeline.operations import doctor
 from tests.installation import Installation
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts import unlocked
 from pipeline.broker import PipelineBroker
-from pipeline.history import PER_PAGE
 from pipeline.models import AccountRun, PipelineJob
+from pipeline.pages.history import PER_PAGE
 from tests.pipeline.conftest import again
 from tests.pipeline.test_pages import ended, running, signed_in, words
 

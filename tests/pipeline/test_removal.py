@@ -18,9 +18,9 @@ from accounts.models import GrantPurpose, MailAccount, User, WorkerSecret
 from diagnostics.alerting import alerts, channels
 from diagnostics.models import AccountHealth, Alert, DiagnosticReport, HealthFlip
 from mail.models import Finding, Message
-from pipeline import removal
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, ConnectionTrial, PipelineJob, Rollup
+from pipeline.operations import removal
 from tests.conftest import make_person
 from tests.mail.stocked import Stock, letter
 from tests.pipeline.test_sync import mail

@@ -14,8 +14,9 @@ from accounts.models import ApiToken, GrantPurpose, Invitation, KeyGrant
 from diagnostics.alerting import alerts, channels, rules
 from diagnostics.models import AccountHealth, Alert, AlertDelivery, DiagnosticReport, HealthFlip
 from mail.models import LedgerEntry, Message
-from pipeline import heartbeats, queries, retention, tasks
+from pipeline import heartbeats, queries, tasks
 from pipeline.models import AccountRun, JobEvent, PipelineJob, Rollup
+from pipeline.operations import retention
 from tests.mail.stocked import Stock, letter
 from tests.pipeline.test_pages import ended
 

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pipeline.health_days import DAYS, health_days
-from pipeline.trend import HEIGHT, Day, columns
+from pipeline.pages.health_days import DAYS, health_days
+from pipeline.pages.trend import HEIGHT, Day, columns
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 

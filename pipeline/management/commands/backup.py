@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from accounts.management.doors import Door
-from pipeline import backup
+from pipeline.operations import backup
 
 
 class Command(Door):

@@ -3,8 +3,8 @@ import sys
 
 from accounts import advice
 from accounts.management.doors import Door
-from pipeline import doctor
-from pipeline.doctor import Verdict
+from pipeline.operations import doctor
+from pipeline.operations.doctor import Verdict
 
 
 class Command(Door):

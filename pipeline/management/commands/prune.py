@@ -1,7 +1,7 @@
 import json
 
 from accounts.management.doors import Door
-from pipeline import retention
+from pipeline.operations import retention
 
 
 class Command(Door):

@@ -1,7 +1,7 @@
 from accounts.actions import address_of
 from accounts.errors import UsageError
 from accounts.management.doors import Door, person
-from pipeline.removal import belongings_of, remove_person
+from pipeline.operations.removal import belongings_of, remove_person
 
 
 class Command(Door):

@@ -3,7 +3,7 @@ from pathlib import Path
 from accounts import advice, worker_key
 from accounts.errors import UsageError
 from accounts.management.doors import Door
-from pipeline import backup
+from pipeline.operations import backup
 
 WORD = "replace"
 

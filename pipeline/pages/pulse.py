@@ -18,8 +18,8 @@ from pipeline.checkup import Known
 from pipeline.console import PATIENCE
 from pipeline.heartbeats import TICK_PATIENCE
 from pipeline.models import JOB_OPEN, RUN_ACTIVE, AccountRun, Heartbeat, PipelineJob, RunStatus, Trigger
+from pipeline.pages.words import job_word, mails_text, seconds_text
 from pipeline.queries import newest_runs
-from pipeline.words import job_word, mails_text, seconds_text
 
 JOBS_SHOWN = 10
 NAMED = 2

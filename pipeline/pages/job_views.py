@@ -9,9 +9,9 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts import unlocked
 from accounts.pages import keys_for, signed_in
 from pipeline.broker import PipelineBroker
-from pipeline.history import HistoryFilter, history_of
-from pipeline.job_page import page_of
 from pipeline.models import PipelineJob
+from pipeline.pages.history import HistoryFilter, history_of
+from pipeline.pages.job_page import page_of
 from pipeline.queries import own_job, retryable
 
 STOP_POLLING = 286

@@ -8,8 +8,8 @@ from accounts.models import MailAccount, User
 from accounts.providers import provider_named
 from diagnostics.probing.probe import Verdict
 from pipeline import connection_trials
-from pipeline.account_page import step_in_words
 from pipeline.models import ConnectionTrial
+from pipeline.pages.account_page import step_in_words
 from pipeline.queries import HealthReport, health_reports
 
 

@@ -9,12 +9,12 @@ from django.utils import timezone
 from accounts import actions
 from accounts.errors import SealBroken
 from accounts.models import MailAccount
-from pipeline import words
-from pipeline.cures import Cure, cures_of
-from pipeline.evidence import evidence_of
 from pipeline.models import JOB_OPEN, RUN_ACTIVE, AccountRun, JobEvent, PipelineJob, RunStatus
-from pipeline.progress import Progress
-from pipeline.pulse import digest
+from pipeline.pages import words
+from pipeline.pages.cures import Cure, cures_of
+from pipeline.pages.evidence import evidence_of
+from pipeline.pages.progress import Progress
+from pipeline.pages.pulse import digest
 from pipeline.queries import RunReport, run_report
 
 EVENTS_SHOWN = 200

@@ -14,8 +14,8 @@ from accounts.advice import advise
 from accounts.errors import ErrorType
 from accounts.models import User
 from mail.forms import day_field
-from pipeline import words
 from pipeline.models import AccountRun, PipelineJob, RunStatus
+from pipeline.pages import words
 from pipeline.queries import RunReport, run_report
 
 PER_PAGE = 50

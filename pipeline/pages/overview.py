@@ -8,11 +8,11 @@ from accounts.advice import Advice, finding, no_scheduler
 from accounts.models import MailAccount, User
 from mail import findings
 from mail.queries import figures_of
-from pipeline.cards import Card
-from pipeline.headlines import headline
-from pipeline.pulse import Pulse, pulse_of
+from pipeline.pages.cards import Card
+from pipeline.pages.headlines import headline
+from pipeline.pages.pulse import Pulse, pulse_of
+from pipeline.pages.trend import DAYS_OF_A_CARD, days, tallies_of_days, trend
 from pipeline.queries import health_reports
-from pipeline.trend import DAYS_OF_A_CARD, days, tallies_of_days, trend
 
 
 def overview_of(user: User) -> dict:

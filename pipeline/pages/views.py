@@ -11,13 +11,13 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts import actions, grants, unlocked
 from accounts.models import GrantPurpose, MailAccount
 from accounts.pages import go, keys_for, signed_in, unlock_first
-from pipeline.account_page import diagnosis_of, page_of, support_text
-from pipeline.account_views import says_broken_seals
 from pipeline.broker import PipelineBroker
 from pipeline.models import JOB_OPEN, RUN_ACTIVE
-from pipeline.overview import overview_of
-from pipeline.progress import Progress
-from pipeline.pulse import pulse_of, watched
+from pipeline.pages.account_page import diagnosis_of, page_of, support_text
+from pipeline.pages.account_views import says_broken_seals
+from pipeline.pages.overview import overview_of
+from pipeline.pages.progress import Progress
+from pipeline.pages.pulse import pulse_of, watched
 from pipeline.queries import newest_runs, run_report
 
 

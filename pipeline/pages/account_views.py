@@ -20,7 +20,10 @@ from accounts.providers import preset, provider_of_address
 from mail.export import zipped
 from mail.queries import account_figures
 from pipeline import connection_trials
-from pipeline.account_forms import (
+from pipeline.broker import PipelineBroker
+from pipeline.connection_trials import Abandoned
+from pipeline.models import ConnectionTrial
+from pipeline.pages.account_forms import (
     AddressForm,
     ChangeForm,
     ConnectionForm,
@@ -31,10 +34,7 @@ from pipeline.account_forms import (
     ScheduleForm,
     free_name,
 )
-from pipeline.account_list import account_rows, background_until, trial_page
-from pipeline.broker import PipelineBroker
-from pipeline.connection_trials import Abandoned
-from pipeline.models import ConnectionTrial
+from pipeline.pages.account_list import account_rows, background_until, trial_page
 
 GET_OR_POST = ["GET", "POST"]
 PARTS = {"name": NameForm, "connection": ChangeForm, "schedule": ScheduleForm, "filters": FiltersForm}

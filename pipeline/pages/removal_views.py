@@ -13,7 +13,7 @@ from accounts.errors import UsageError, VaultError
 from accounts.models import User
 from accounts.pages import for_operators, refused, signed_in, with_user_key
 from accounts.views.sessions import unlock_again
-from pipeline.removal import belongings_of, remove_person
+from pipeline.operations.removal import belongings_of, remove_person
 
 GET_OR_POST = ["GET", "HEAD", "POST"]
 

@@ -21,8 +21,9 @@ from django.utils import timezone
 
 from accounts.errors import UsageError
 from accounts.models import User
-from pipeline import dumps, heartbeats, runs
+from pipeline import heartbeats, runs
 from pipeline.models import Heartbeat
+from pipeline.operations import dumps
 
 MANIFEST = "manifest.json"
 FORMAT = 1

@@ -18,14 +18,14 @@ from mail.ledger import is_current
 from mail.models import EntryState, Folder, LedgerEntry
 from mail.queries import FolderFigures, counted, current_folders, figures_of_folder, folder_name
 from pipeline.budget import Budget
-from pipeline.cures import cures_of
-from pipeline.health_days import DAYS, HealthDay, health_days
 from pipeline.models import RUN_ACTIVE, AccountRun, JobType
-from pipeline.progress import Progress
-from pipeline.pulse import known_of
+from pipeline.pages.cures import cures_of
+from pipeline.pages.health_days import DAYS, HealthDay, health_days
+from pipeline.pages.progress import Progress
+from pipeline.pages.pulse import known_of
+from pipeline.pages.trend import DAYS_OF_A_TREND, in_words, tallies_of_days, trend
+from pipeline.pages.words import use_word
 from pipeline.queries import HealthReport, health_reports, newest_by_kind, run_report
-from pipeline.trend import DAYS_OF_A_TREND, in_words, tallies_of_days, trend
-from pipeline.words import use_word
 
 FLIPS_SHOWN = 20
 FLIPS_READ = 2000

@@ -12,11 +12,11 @@ from accounts.models import MailAccount
 from diagnostics.models import Status
 from mail.queries import AccountFigures
 from pipeline.budget import Budget
-from pipeline.cures import Cure, cures_of
 from pipeline.models import RunStatus
-from pipeline.progress import Progress
+from pipeline.pages.cures import Cure, cures_of
+from pipeline.pages.progress import Progress
+from pipeline.pages.trend import Day, in_words
 from pipeline.queries import HealthReport, RunReport
-from pipeline.trend import Day, in_words
 
 NEEDS_A_PERSON = ("broken", "failed", "skipped", "unexplained", "doubted", "degraded", "stuck")
 WORDS = {
