@@ -1,4 +1,4 @@
-"""What is over for so long that it may go. Each app says so of its rows; pipeline/operations/retention.py deletes."""
+"""What is over for so long that it may go. Each app says so of its rows; pipeline/operations deletes them."""
 
 from datetime import UTC, datetime, timedelta
 
