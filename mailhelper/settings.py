@@ -208,7 +208,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"lines": {"()": "mailhelper.logs.formatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+    "filters": {"now_and_then": {"()": "mailhelper.logs.NowAndThen"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "lines"},
+        "queue": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["now_and_then"]},
+    },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "mailhelper": {"level": "INFO"},
@@ -216,6 +220,6 @@ LOGGING = {
         "django": {"handlers": [], "level": "WARNING"},
         "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
         # With a handler of its own, or the consumer adds one and prints each line twice.
-        "huey": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
+        "huey": {"level": "WARNING", "handlers": ["queue"], "propagate": False},
     },
 }

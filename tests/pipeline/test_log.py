@@ -23,7 +23,7 @@ from diagnostics.alerting import alerts, channels, delivery, rules
 from diagnostics.models import AccountHealth, AlertKind
 from diagnostics.probing import ladder, probes
 from mailhelper import logs
-from mailhelper.logs import formatter
+from mailhelper.logs import NowAndThen, formatter
 from pipeline import checkup, connection_trials, heartbeats, tasks
 from pipeline.processes import free_port
 from pipeline.watchdog import Watchdog
@@ -74,6 +74,19 @@ def log_calls() -> list[ast.Call]:
     trees = (ast.walk(ast.parse(text)) for text in texts if "import structlog" in text)
     calls = (node for tree in trees for node in tree if isinstance(node, ast.Call))
     return [call for call in calls if ast.unparse(call.func).startswith(("log.", "_log.", "_access."))]
+
+
+def test_a_queue_that_is_away_is_complained_of_once_a_minute():
+    def complains(line: int, error: type[Exception]) -> bool:
+        fields = {"pathname": "/a/huey/consumer.py", "lineno": line, "exc_info": (error, error(), None)}
+        return now_and_then.filter(logging.makeLogRecord(fields))
+
+    now = 1000.0
+    now_and_then = NowAndThen(lambda: now)
+    assert [complains(125, OSError) for _ in range(3)] == [True, False, False]
+    assert complains(125, ValueError) and complains(134, OSError)
+    now += 60
+    assert complains(125, OSError)
 
 
 def test_a_terminal_gets_readable_lines_and_anything_else_json():
