@@ -45,6 +45,7 @@ def test_what_will_go_is_shown_first(browser, anna, account):
 def test_who_types_address_and_password_goes_and_is_signed_out(browser, anna, account):
     response = delete_me(browser, anna, address=" Anna@Example.org ")
     assert "Everything of yours is deleted" in response.text
+    assert "your password or your recovery key alone" in response.text
     assert not User.objects.exists() and not Session.objects.exists()
     assert browser.get(reverse("overview")).status_code == 302
     assert [name for name, cookie in browser.cookies.items() if cookie.value] == ["csrftoken"]
