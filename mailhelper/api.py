@@ -78,7 +78,7 @@ def _says(error_class: type[Exception], problem_of: Callable[[Exception], Proble
 
 @api.exception_handler(ValidationError)
 def _invalid(request, error):
-    return problems.answer(Problem("invalid"), map(_field_error, error.errors[:MOST_ERRORS]))
+    return problems.answer(Problem("invalid", errors=map(_field_error, error.errors[:MOST_ERRORS])))
 
 
 def _field_error(found: dict) -> FieldError:

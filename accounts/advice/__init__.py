@@ -18,7 +18,7 @@ from accounts.advice.probes import (
     verdict_word,
     why_skipped,
 )
-from accounts.advice.problems import problem, refused
+from accounts.advice.problems import insufficient_scope, problem, refused
 from accounts.advice.words import Advice
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "folders",
     "health",
     "installation",
+    "insufficient_scope",
     "next_try",
     "no_scheduler",
     "no_space",

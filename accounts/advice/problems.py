@@ -15,10 +15,6 @@ _PROBLEMS = {
         N_("Nobody is signed in, or the token is unknown, revoked or has ended."),
         N_("Send a valid token: Authorization: Bearer … They are made under Settings, API tokens."),
     ),
-    "insufficient_scope": (
-        N_("This token may not do that."),
-        N_("Make one of a wider scope under Settings, API tokens."),
-    ),
     "session_only": (
         N_("This needs a signed-in, unlocked session: no token opens stored mail or takes a password."),
         N_("Use the pages, or sign in and send the session's cookies."),
@@ -75,6 +71,13 @@ _PROBLEMS = {
 
 def problem(code: str) -> Advice:
     return told(*_PROBLEMS[code]) if code in _PROBLEMS else advise(code)
+
+
+def insufficient_scope(needed: str) -> Advice:
+    return Advice(
+        gettext("This token may not do that: it needs the scope {scope}.").format(scope=needed),
+        gettext("Make a token of the scope {scope} under Settings, API tokens.").format(scope=needed),
+    )
 
 
 def refused(sentence: str) -> Advice:

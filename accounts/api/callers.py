@@ -13,7 +13,7 @@ from ninja.security import SessionAuth as DjangosSession
 from ninja.throttling import BaseThrottle
 from redis.exceptions import RedisError
 
-from accounts import actions, grants, tokens, unlocked
+from accounts import actions, advice, grants, tokens, unlocked
 from accounts.api.problems import Problem
 from accounts.middleware import name_in_the_log
 from accounts.models import ApiToken, MailAccount, Scope, User
@@ -63,7 +63,7 @@ class TokenAuth(HttpBearer):
         translation.activate(known.user.language)
         timezone.activate(known.user.zone)
         if not known.allows(self.scope):
-            raise Problem("insufficient_scope")
+            raise Problem("insufficient_scope", advice.insufficient_scope(self.scope))
         return Caller(known.user, known, token.strip())
 
 

@@ -5,9 +5,10 @@ from typing import Annotated
 from pydantic import Field
 
 from accounts import cursors
-from accounts.api.problems import Problem
+from accounts.api.problems import FieldError, Problem
 
 Cursor = Annotated[str, Field(max_length=100, description="`next` of the page before; empty for the first")]
+NO_CURSOR = "Input should be the `next` of a page before, unchanged, or empty"  # as pydantic words it
 Limit = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -15,7 +16,7 @@ def place_in(cursor: str) -> cursors.Place | None:
     """None for the first page. Raises Problem."""
     place = cursors.read(cursor)
     if cursor and place is None:
-        raise Problem("invalid")
+        raise Problem("invalid", errors=[FieldError(field="query.cursor", detail=NO_CURSOR)])
     return place
 
 

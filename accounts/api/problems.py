@@ -59,12 +59,19 @@ class ProblemDetails(Schema):
 class Problem(MailhelperError):
     """`words` take the place of those that belong to the error_type."""
 
-    def __init__(self, error_type: str, words: Advice | None = None, **headers: str):
+    def __init__(
+        self,
+        error_type: str,
+        words: Advice | None = None,
+        errors: Iterable[FieldError] = (),
+        **headers: str,
+    ):
         super().__init__(error_type)
         self.error_type, self.words, self.headers = error_type, words, headers
+        self.errors = list(errors)
 
 
-def answer(problem_found: Problem, errors: Iterable[FieldError] = ()) -> HttpResponse:
+def answer(problem_found: Problem) -> HttpResponse:
     status = STATUS[problem_found.error_type]
     words = problem_found.words or problem(problem_found.error_type)
     body = ProblemDetails(
@@ -74,7 +81,7 @@ def answer(problem_found: Problem, errors: Iterable[FieldError] = ()) -> HttpRes
         detail=words.sentence,
         error_type=problem_found.error_type,
         next_step=words.next_step,
-        errors=list(errors),
+        errors=problem_found.errors,
     )
     headers = {name.replace("_", "-"): value for name, value in problem_found.headers.items()}
     return JsonResponse(body.model_dump(), status=status, content_type=MEDIA_TYPE, headers=headers)

@@ -15,12 +15,12 @@ from accounts.pages import for_operators, form_part
 @for_operators
 @require_GET
 def people_page(request):
-    return _page(request)
+    return _page(request, deleted="deleted" in request.GET)
 
 
-def _page(request, *, link="", error=None, typed=None):
+def _page(request, *, link="", deleted=False, error=None, typed=None):
     facts = {"people": people.everybody(), "invitations": invitations.open_ones()}
-    return render(request, "accounts/people.html", facts | {"link": link, "error": error})
+    return render(request, "accounts/people.html", facts | {"link": link, "deleted": deleted, "error": error})
 
 
 def _changes(view):

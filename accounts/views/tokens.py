@@ -27,7 +27,10 @@ def _page(request, *, new=None, error=None, typed=None):
         "accounts": request.user.mail_accounts.all(),
         "now": timezone.now(),
     }
-    typed = (typed or {"scope": Scope.READ, "days": "90"}) | {"accounts": request.POST.getlist("account")}
+    if error:
+        typed |= {"accounts": request.POST.getlist("account")}
+    else:
+        typed = {"scope": Scope.READ, "days": "90"}
     return render(request, "accounts/tokens.html", facts | {"new": new, "error": error, "typed": typed})
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F
 from django.utils import timezone
 
 from accounts import traces
@@ -145,6 +145,7 @@ def _note_arrival(claim: Claim, at: datetime) -> bool:
         channels.locked(claim.channel.pk).first()
         if not _held(claim).update(status=DeliveryStatus.SENT, sent_at=at, lease_until=None, error_type=""):
             return False
+        _forget_earlier_errors(claim)
         AlertChannel.objects.filter(pk=claim.channel.pk).update(failures=0)
         return True
 
@@ -155,9 +156,16 @@ def _note_failure(claim: Claim, error: SyncError, at: datetime) -> None:
         channels.locked(claim.channel.pk).first()
         if wait is not None:
             due_at = at + wait if _is_of_events(claim) else _not_in_quiet_hours(claim, at + wait)
-            _held(claim).update(due_at=due_at, lease_until=None, error_type=error.error_type)
+            if _held(claim).update(due_at=due_at, lease_until=None, error_type=error.error_type):
+                _forget_earlier_errors(claim)
         elif _held(claim).update(status=DeliveryStatus.FAILED, lease_until=None, error_type=error.error_type):
             _count_failure(claim.channel, error, at)
+
+
+def _forget_earlier_errors(claim: Claim) -> None:
+    """This attempt tells how the channel is now."""
+    waiting = claim.channel.deliveries.filter(status=DeliveryStatus.WAITING)
+    waiting.exclude(message=claim.message_id).exclude(error_type="").update(error_type="")
 
 
 def _is_of_events(claim: Claim) -> bool:
@@ -201,7 +209,6 @@ def _count_failure(channel: AlertChannel, error: SyncError, at: datetime) -> Non
 
 
 def last_errors(shown: Iterable[AlertChannel]) -> dict[uuid.UUID, str]:
-    """The error of what waits for another try, by channel."""
+    """What the newest attempt met, by channel, while its message waits for another."""
     waiting = AlertDelivery.objects.filter(channel__in=shown, status=DeliveryStatus.WAITING)
-    rows = waiting.exclude(error_type="").values_list("channel").annotate(Max("error_type"))
-    return dict(rows)
+    return dict(waiting.exclude(error_type="").values_list("channel", "error_type").distinct())

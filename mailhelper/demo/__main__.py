@@ -7,6 +7,7 @@ import argparse
 import fcntl
 import os
 import secrets
+import shlex
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,10 @@ from pathlib import Path
 
 BASE = Path(__file__).resolve().parent.parent.parent
 EMAIL = "demo@example.org"
+IN_ANOTHER_TERMINAL = (  # also what .env may set otherwise
+    *("MAILHELPER_VAR", "MAILHELPER_WORKER_KEY_FILE", "DATABASE_URL", "REDIS_URL"),
+    "MAILHELPER_ALLOW_PRIVATE_HOSTS",
+)
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -98,8 +103,8 @@ def _demo(home: Path, options: argparse.Namespace) -> int:
                 return 0 if succeeded else 1
             print(f"\nThe page:  http://localhost:{port}/\nSign in:   {EMAIL}\nPassword:  {password}")
             print("\nCommands for the demo's data, in another terminal, begin with:")
-            print(f"  export MAILHELPER_VAR={home / 'data'}")
-            print(f"  export MAILHELPER_WORKER_KEY_FILE={home / 'keys' / 'worker.key'}")
+            for name in IN_ANOTHER_TERMINAL:
+                print(f"  export {name}={shlex.quote(os.environ[name])}")
             print("\nCtrl-C stops everything.", flush=True)
             processes.stay(running)
     print("Stopped.")

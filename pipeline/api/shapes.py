@@ -106,8 +106,15 @@ class Wish(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _example(**fields) -> ConfigDict:
+    """What "Try it out" sends unless something else is typed."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
 class FetchWish(Wish):
     """Without an `account` all that are not paused. A limit of null is none; 0 mails only take stock."""
+
+    model_config = _example(max_mails=DEFAULT_MAX_MAILS)
 
     account: UUID | None = None
     max_mails: int | None = Field(DEFAULT_MAX_MAILS, ge=0, le=MAX_LIMIT, strict=True)
@@ -115,6 +122,8 @@ class FetchWish(Wish):
 
 
 class DiagnosticsWish(Wish):
+    model_config = _example(account="3f1c5a52-8a3e-4c8b-9d3a-0b6f6f0e9a11")
+
     account: UUID
 
 
@@ -161,8 +170,19 @@ class Account(Schema):
         return None if budget is None else budget // 1_000_000
 
 
+_CONNECTION = {
+    "host": "imap.example.org",
+    "port": 993,
+    "security": Security.TLS.value,
+    "login": "anna@example.org",
+    "password": "app password",
+}
+
+
 class NewConnection(Wish):
     """How a mailbox is reached. `ca_pem` only for a server whose certificate nobody else vouches for."""
+
+    model_config = _example(**_CONNECTION)
 
     host: Annotated[Text, Field(min_length=1, max_length=253)]
     port: int = Field(993, ge=1, le=65535, strict=True)
@@ -175,6 +195,8 @@ class NewConnection(Wish):
 class AccountChanges(Wish):
     """What is left out stays as it is."""
 
+    model_config = _example(interval_minutes=15)
+
     name: Label | None = None
     enabled: StrictBool | None = None
     interval_minutes: int | None = Field(None, ge=1, le=MINUTES_OF_A_DAY, strict=True)
@@ -184,6 +206,8 @@ class AccountChanges(Wish):
 
 class NewAccount(NewConnection):
     """`background` lets the workers sync it for 90 days without its owner."""
+
+    model_config = _example(name="Mail", **_CONNECTION)
 
     name: Label
     interval_minutes: int = Field(15, ge=1, le=MINUTES_OF_A_DAY, strict=True)

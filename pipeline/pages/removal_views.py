@@ -2,6 +2,7 @@
 
 from django.contrib.auth import logout
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -42,6 +43,7 @@ def deleted(request):
     return render(request, "pipeline/deleted.html")
 
 
+@sensitive_post_parameters("password")
 @never_cache
 @for_operators
 @with_user_key
@@ -54,10 +56,11 @@ def delete_person(request, user_key, user_id):
         return _asked(request, "delete_person", person)
     try:
         _require_address(request, person)
+        unlock_again(request, request.POST.get("password", ""))
         remove_person(person)
-    except UsageError as error:
+    except (UsageError, VaultError) as error:
         return refused(_asked(request, "delete_person", person, error), error)
-    return redirect("people")
+    return redirect(f"{reverse('people')}?deleted=1#people")
 
 
 def _require_address(request, person: User) -> None:

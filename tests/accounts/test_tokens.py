@@ -1,5 +1,6 @@
 """Tokens of the API: what they open, what they may do, and how they end."""
 
+import json
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -139,7 +140,22 @@ def test_the_command_prints_the_secret_alone_and_lists_what_there_is(anna, accou
     call_command("tokens", "anna@example.org")
     shown = capsys.readouterr().out
     assert shown.startswith("nightly: operate, until ") and shown.endswith("fetches GMX\n")
+    call_command("tokens", "anna@example.org", json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told == {
+        "user": "anna@example.org",
+        "tokens": [
+            {
+                "name": "nightly",
+                "scope": "operate",
+                "expires_at": token.expires_at.isoformat(),
+                "last_used_at": ApiToken.objects.get().last_used_at.isoformat(),
+                "accounts": ["GMX"],
+            }
+        ],
+    }
     call_command("tokens", "anna@example.org", revoke="nightly")
+    assert capsys.readouterr().out == "anna@example.org has no tokens yet.\n"
     assert tokens.authenticate(secret) is None
 
 

@@ -26,6 +26,8 @@ def test_a_token_is_shown_once(browser, anna, account):
     [secret] = re.findall(r"<code>(mailhelper_[\w-]{43})</code>", page.text)
     token = tokens.authenticate(secret)
     assert token.user == anna.user and tokens.account_keys(token, secret, [account])
+    assert " checked" not in page.text and 'value="nightly"' not in page.text  # for the next one
+    assert re.search(r'value="read" selected', page.text)
     again = browser.get(reverse("tokens"))
     assert secret not in again.text and "nightly" in again.text and "GMX" in again.text
 

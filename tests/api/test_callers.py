@@ -57,6 +57,14 @@ def test_each_operation_needs_the_scope_that_its_description_names(anna, scope):
             assert answer.status_code not in (401, 403), path
         else:
             assert answer.json()["error_type"] == "insufficient_scope", path
+            assert f"the scope {needed}" in answer.json()["detail"], path
+            assert f"the scope {needed}" in answer.json()["next_step"], path
+
+
+def test_metrics_name_the_scope_that_they_need(anna):
+    """No scope includes it."""
+    answer = Client().get("/metrics", headers=by_token(anna, Scope.MANAGE)._headers)
+    assert (answer.status_code, "the scope metrics" in answer.json()["next_step"]) == (403, True)
 
 
 def test_a_token_reads_no_mail(anna, script):

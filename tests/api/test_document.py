@@ -6,13 +6,16 @@ import re
 import pytest
 from django.test import Client
 from django.urls import reverse
+from pydantic import ValidationError
 
 from accounts.api.problems import STATUS
 from mailhelper.api import api
+from pipeline.api import shapes
 from tests.installation import BASE
 
 pytestmark = pytest.mark.once
 PINNED = BASE / "docs" / "openapi.json"
+WISHES = ("FetchWish", "DiagnosticsWish", "NewAccount", "NewConnection", "AccountChanges")
 
 
 def described() -> str:
@@ -51,3 +54,20 @@ def test_the_manual_names_every_error_with_its_status():
     table = re.findall(r"^\| (\d{3}) \| (.+?) \|", (BASE / "docs" / "api.md").read_text(), flags=re.MULTILINE)
     named = {(code, int(status)) for status, codes in table for code in re.findall(r"`(\w+)`", codes)}
     assert named == STATUS.items()
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        shapes.FetchWish,
+        shapes.DiagnosticsWish,
+        shapes.NewAccount,
+        shapes.NewConnection,
+        shapes.AccountChanges,
+    ],
+)
+def test_what_a_reader_can_try_out_has_an_example_that_is_accepted(shape):
+    [example] = shape.model_json_schema()["examples"]
+    shape.model_validate(example)
+    with pytest.raises(ValidationError):
+        shape.model_validate(example | {"misspelt": 1})

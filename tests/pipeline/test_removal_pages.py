@@ -45,6 +45,7 @@ def test_what_will_go_is_shown_first(browser, anna, account):
 def test_who_types_address_and_password_goes_and_is_signed_out(browser, anna, account):
     response = delete_me(browser, anna, address=" Anna@Example.org ")
     assert "Everything of yours is deleted" in response.text
+    assert "your password or your recovery key alone" in response.text
     assert not User.objects.exists() and not Session.objects.exists()
     assert browser.get(reverse("overview")).status_code == 302
     assert [name for name, cookie in browser.cookies.items() if cookie.value] == ["csrftoken"]
@@ -65,11 +66,15 @@ def test_guessing_the_password_here_is_slowed_down_as_elsewhere(browser, anna, s
     assert User.objects.exists()
 
 
-def test_an_operator_deletes_a_person_by_typing_the_address(operator, anna, bert, account):
+def test_an_operator_deletes_a_person_by_the_address_and_their_own_password(operator, anna, bert, account):
     assert delete_url(anna) in operator.get(reverse("people")).text
     assert "anna@example.org" in operator.get(delete_url(anna)).text
-    assert operator.post(delete_url(anna), {"address": "bert@example.org"}).status_code == 422
-    assert operator.post(delete_url(anna), {"address": "anna@example.org"})["Location"] == reverse("people")
+    typed = {"address": "anna@example.org", "password": bert.password}
+    for wrong in ({"address": "bert@example.org"}, {"password": "wrong"}, {"password": anna.password + "x"}):
+        assert operator.post(delete_url(anna), typed | wrong).status_code == 422
+    assert operator.post(delete_url(anna), {"address": "anna@example.org"}).status_code == 422
+    assert "The person is deleted" in operator.post(delete_url(anna), typed, follow=True).text
+    assert "The person is deleted" not in operator.get(reverse("people")).text
     assert list(User.objects.all()) == [bert.user]
 
 

@@ -1,3 +1,5 @@
+import json
+
 from accounts import actions, tokens
 from accounts.errors import UsageError
 from accounts.management.doors import Door, account_named, person, unlock
@@ -26,19 +28,31 @@ class Command(Door):
             help="an account that it may have fetched without its owner (asks the password)",
         )
         which.add_argument("--all-accounts", action="store_true", help="the same of all accounts of today")
+        parser.add_argument("--json", action="store_true", help="list them as one JSON object")
 
     def handle(self, email, make, revoke, account, **options):
         user = person(email)
+        if make and options["json"]:
+            raise UsageError("--json is for the list; a new token is printed alone.")
         if make:
             return self._make(user, make, account, **options)
         if account or options["all_accounts"]:
             raise UsageError("Accounts are named for a new token: --make NAME.")
         if revoke:
             tokens.revoke(user, revoke)
-        for token in tokens.those_of(user):
+        self._show(user, options["json"])
+
+    def _show(self, user, as_json):
+        shown = tokens.those_of(user)
+        if as_json:
+            self.stdout.write(json.dumps({"user": user.email, "tokens": [_row(token) for token in shown]}))
+            return
+        for token in shown:
             self.stdout.write(
                 f"{token.name}: {token.scope}, until {token.expires_at:%Y-%m-%d}, {_opens(token)}"
             )
+        if not shown:
+            self.stdout.write(f"{user.email} has no tokens yet.")
 
     def _make(self, user, name, labels, *, scope, days, all_accounts, **_):
         accounts = [account_named(user, label) for label in labels]
@@ -52,5 +66,20 @@ class Command(Door):
 
 
 def _opens(token) -> str:
-    labels = [key.account.label for key in token.keys.all()]
-    return f"fetches {', '.join(sorted(labels))}" if labels else "opens no account"
+    labels = _labels(token)
+    return f"fetches {', '.join(labels)}" if labels else "opens no account"
+
+
+def _row(token) -> dict:
+    used = token.last_used_at
+    return {
+        "name": token.name,
+        "scope": token.scope,
+        "expires_at": token.expires_at.isoformat(),
+        "last_used_at": used.isoformat() if used else None,
+        "accounts": _labels(token),
+    }
+
+
+def _labels(token) -> list[str]:
+    return sorted(key.account.label for key in token.keys.all())

@@ -94,6 +94,7 @@ class Command(Door):
         self._say_done(f"Added: {new.channel.label} ({advice.channel_kind(kind)}).")
         if new.signing_key:
             self._say_done(f"Signing key of {new.channel.label}, shown only now: {new.signing_key}")
+            self._say_done("It is hexadecimal: decode it to bytes before you sign with it.")
         return new
 
     def _say_done(self, line):

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from accounts import unlocked
 from diagnostics import views
-from diagnostics.alerting import alerts, channels, preferences
+from diagnostics.alerting import alerts, channels, delivery, preferences
 from diagnostics.models import AccountHealth, AlertChannel
 from tests.diagnostics.alerts.conftest import made_account
 from tests.pipeline.test_pages import signed_in
@@ -47,6 +47,25 @@ def test_a_notification_leads_to_its_account(page, anna, gmx):
     told(anna, 1, account=gmx), told(anna, 2)
     shown = page.get(reverse("notifications")).text
     assert shown.count(f'<a href="{reverse("account", args=[gmx.pk])}">GMX</a>') == 1
+
+
+def test_a_channel_shows_what_its_newest_attempt_met_and_nothing_once_a_message_arrived(
+    page, anna, webhook, receiver, clock
+):
+    def attempt(number, status=200, drops=False):
+        receiver.status, receiver.drops = status, drops
+        clock.shift(1)
+        told(anna, number)
+        delivery.deliver_due()
+        return page.get(reverse("alerts")).text
+
+    broke_off = "The connection to the receiver broke off."
+    assert broke_off in attempt(1, drops=True)
+    shown = attempt(2, status=429)
+    assert broke_off not in shown and "slow" in shown
+    assert broke_off in attempt(3, drops=True)
+    assert broke_off not in attempt(4)
+    assert delivery.last_errors([webhook]) == {}
 
 
 def test_fifty_notifications_to_a_page(page, anna):

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import socket
 from email.utils import parseaddr
 
@@ -25,6 +26,7 @@ from tests.diagnostics.alerts.conftest import (
     kinds,
     put_down,
 )
+from tests.installation import BASE
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +99,22 @@ def test_a_web_hook_can_prove_who_sent_it(anna, receiver, clock):
     assert int(moment) == int(timezone.now().timestamp())
     signed = hmac.new(bytes.fromhex(new.signing_key), f"{moment}.".encode() + request.body, hashlib.sha256)
     assert hmac.compare_digest(mac, signed.hexdigest())
+
+
+def test_the_documents_code_proves_it_too(anna, receiver, clock):
+    text = (BASE / "docs" / "health.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", text, re.S)
+    exec(code, names := {})
+    new = channels.add_channel(anna.user, "webhook", "Hook", f"{receiver.url}/hook")
+    decided(anna)
+    delivery.deliver_due()
+    [request] = receiver.requests
+    header = request.headers["X-Mailhelper-Signature"]
+    assert names["is_genuine"](request.body, header, new.signing_key)
+    assert not names["is_genuine"](request.body + b" ", header, new.signing_key)
+    assert not names["is_genuine"](request.body, header, "00" * 32)
+    clock.shift(5 * MINUTE)
+    assert not names["is_genuine"](request.body, header, new.signing_key)
 
 
 def test_times_are_in_the_persons_own_zone(anna, gmx, email, smtp, clock):
