@@ -141,8 +141,8 @@ def require_at_rest() -> None:
     beating = heartbeats.beating_workers() if _has_table(Heartbeat) else []
     if any(not runs.has_died(process) for process in beating):
         raise UsageError(
-            "Workers are running. Stop them and the web pages first; those on other machines count as "
-            "running until they were silent for two minutes."
+            "Workers are running. Stop them first; those on other machines count as running until they were "
+            "silent for two minutes. Stop the web pages, too: whether they are served is not checked."
         )
 
 

@@ -1,4 +1,4 @@
-"""An examination of the installation itself: reads, and changes nothing.
+"""An examination of the installation itself: makes no change to one that is there.
 
 Each check yields what it found, as a code with its facts; the words stand in accounts/advice/operations.py.
 """

@@ -10,7 +10,8 @@ WORD = "replace"
 
 class Command(Door):
     help = (
-        "Put a backup into this installation, while neither web pages nor workers run. "
+        "Put a backup into this installation. Refused while workers run; whether web pages are served is not "
+        "checked: stop them before. "
         "Example: manage.py restore /backups/2026-11-24"
     )
 
