@@ -42,9 +42,10 @@ class Environment(environ.FileAwareEnv):
         return url
 
     def _parsed(self, var: str, default: str, parse, expected: str) -> dict:
+        value = self(var, default=default)
         try:
             with warnings.catch_warnings(action="ignore"):  # it shows the password
-                return parse(self(var, default=default))
+                return parse(value)
         except (ValueError, ImproperlyConfigured):
             raise _not_understood(var, expected) from None
 
