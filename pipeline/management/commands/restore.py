@@ -2,7 +2,7 @@ from pathlib import Path
 
 from accounts import advice, worker_key
 from accounts.errors import UsageError
-from accounts.management.doors import Door
+from accounts.management.doors import Door, ask
 from pipeline.operations import backup
 
 WORD = "replace"
@@ -29,5 +29,5 @@ class Command(Door):
 
     def _ask(self):
         self.say("All people, accounts and mails of this installation go; the backup takes their place.")
-        if input(f"Type {WORD} to go on: ").strip() != WORD:
+        if ask(f"Type {WORD} to go on: ").strip() != WORD:
             raise UsageError("Nothing was changed.")
