@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import subprocess
 from datetime import timedelta
 from io import StringIO
 
@@ -14,7 +15,7 @@ from django.utils import timezone
 from accounts import advice, worker_key
 from accounts.advice import operations
 from accounts.models import WorkerKey
-from pipeline import heartbeats
+from pipeline import heartbeats, identity
 from pipeline.models import AccountRun, Heartbeat
 from pipeline.operations import doctor
 from tests.installation import Installation
@@ -128,6 +129,16 @@ def test_workers_the_scheduler_and_what_waits_for_them(well, account):
     assert found() == {"due_waits": "warning", "no_tick": "failed"}
     Heartbeat.objects.filter(name__startswith=Heartbeat.WORKER).delete()
     assert found() == {"due_waits": "warning", "no_workers": "failed"}
+
+
+def test_a_worker_that_has_just_ended_on_this_machine_runs_no_more(well):
+    Heartbeat.objects.filter(name__startswith=Heartbeat.WORKER).delete()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    heartbeats.beat(f"{Heartbeat.WORKER}{identity._machine()}:{ended.pid}")
+    assert found() == {"no_workers": "failed"}
+    heartbeats.beat(f"{Heartbeat.WORKER}{identity.this_process()}")
+    assert found() == {}
 
 
 def test_a_clock_that_went_back(well):

@@ -1,5 +1,5 @@
 from accounts.errors import UsageError
-from accounts.management.doors import Door, ask, account_named, person, unlock
+from accounts.management.doors import Door, account_named, ask, person, unlock
 from mail.queries import account_figures
 from pipeline.broker import PipelineBroker
 
