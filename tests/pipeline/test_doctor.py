@@ -185,6 +185,10 @@ def test_the_command_shows_no_secret_and_ends_with_1_when_something_failed(tmp_p
         told = house.manage("doctor", status=1, **{name: value})
         assert told.startswith(f"Settings: {name} is not understood.") and told.count("\n") == 1
         assert "hush" not in told
+    failed = house.json("doctor", status=1, DATABASE_URL="oops://anna:hush@host/name")
+    [one] = failed["checks"]
+    assert not failed["ok"] and one.keys() == shown["checks"][0].keys() and "hush" not in str(failed)
+    assert one["verdict"] == "failed" and one["sentence"].startswith("DATABASE_URL is not understood.")
 
 
 @pytest.mark.once
