@@ -24,6 +24,12 @@ class Environment(environ.FileAwareEnv):
             raise ImproperlyConfigured(f"The file of {var}_FILE cannot be read: {error.strerror}.") from None
         return value.rstrip("\n") if isinstance(value, str) else value
 
+    def count(self, var: str, default: int, *, at_least: int = 0) -> int:
+        found = self.int(var, default=default)
+        if found < at_least:
+            raise _not_understood(var, f"a whole number, {at_least} or more")
+        return found
+
     def database(self, var: str, default: str) -> dict:
         expected = "as postgres://user:password@host/name or sqlite:////folder/file"
         found = self._parsed(var, default, self.db_url_config, expected)
