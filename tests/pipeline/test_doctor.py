@@ -1,6 +1,7 @@
 """What is wrong with an installation, and what to do about it."""
 
 import json
+import socket
 import sqlite3
 import subprocess
 from datetime import timedelta
@@ -46,7 +47,7 @@ def test_a_well_installation(well):
     assert found() == {}
     out = StringIO()
     call_command("doctor", stdout=out)
-    assert out.getvalue().count("All is well.") == len(out.getvalue().splitlines()) == 10
+    assert out.getvalue().count("All is well.") == len(out.getvalue().splitlines()) == 11
 
 
 @pytest.mark.parametrize(
@@ -62,11 +63,25 @@ def test_a_well_installation(well):
         ("MAILHELPER_PROXIES", 0, "no_proxies", "warning"),
         ("CSRF_TRUSTED_ORIGINS", [], "origin_not_trusted", "warning"),
         ("MAILHELPER_WORKER_KEY", "no key", "no_key", "failed"),
+        ("MAILHELPER_URL", "https://[mail", "url_not_understood", "failed"),
+        ("MAILHELPER_LEASE_SECONDS", 59, "short_lease", "warning"),
+        ("MAILHELPER_PING_URL", "watcher.example.org", "ping_url_not_understood", "warning"),
+        ("DEFAULT_FROM_EMAIL", "mailhelper", "sender_not_understood", "warning"),
     ],
 )
 def test_settings_that_do_not_fit(well, name, value, code, verdict):
     setattr(well, name, value)
     assert found()[code] == verdict
+
+
+def test_a_mail_server_for_alerts_that_cannot_be_connected_to(well):
+    well.EMAIL_BACKEND, well.EMAIL_HOST = doctor.SMTP, "127.0.0.1"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        well.EMAIL_PORT = server.getsockname()[1]
+        assert found() == {}
+    assert found() == {"smtp_unreachable": "warning"}
+    well.EMAIL_HOST = "mail..example.org"
+    assert found() == {"smtp_unreachable": "warning"}
 
 
 def test_on_loopback_nothing_is_asked_of_a_proxy(well):
@@ -161,7 +176,7 @@ def test_backups_that_are_missing_or_old(well):
 
 def test_every_code_has_its_words(well):
     facts = dict.fromkeys(("host", "origin", "path", "folder", "reason"), "x")
-    facts |= dict.fromkeys(("megabytes", "seconds", "minutes", "days"), 1)
+    facts |= dict.fromkeys(("megabytes", "seconds", "minutes", "days", "port"), 1)
     for code in operations._FOUND:
         words = advice.installation(code, facts)
         assert words.sentence and "{" not in words.sentence + words.next_step
