@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+import json
 import os
 import sys
 
@@ -10,4 +11,8 @@ if __name__ == "__main__":
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
+        if sys.argv[1:2] == ["doctor"] and "--json" in sys.argv:
+            failed = {"check": "settings", "verdict": "failed", "code": "not_understood"}
+            print(json.dumps({"ok": False, "checks": [failed | {"sentence": str(error), "next_step": ""}]}))
+            sys.exit(1)
         sys.exit(f"Settings: {error}")

@@ -31,17 +31,25 @@ def deactivate(user: User, by: User) -> None:
         user.api_tokens.all().delete()
 
 
+def require_can_go(user: User) -> None:
+    """Raises UsageError for the last operator while others are here."""
+    _require_can_go(user, operators())
+
+
+def _require_can_go(user: User, running_it: QuerySet[User]) -> None:
+    if list(running_it) == [user] and User.objects.exclude(pk=user.pk).exists():
+        raise UsageError(
+            gettext(
+                "Nobody else runs this mailhelper: invite another person to run it, or delete the others "
+                "first."
+            )
+        )
+
+
 def shut_out(user: User) -> None:
     """Ahead of their deletion. Raises UsageError for the last operator while others are here."""
     with transaction.atomic():
-        running_it = list(operators().select_for_update())
-        if running_it == [user] and User.objects.exclude(pk=user.pk).exists():
-            raise UsageError(
-                gettext(
-                    "Nobody else runs this mailhelper: invite another person to run it, or delete the others "
-                    "first."
-                )
-            )
+        _require_can_go(user, operators().select_for_update())
         _set_active(user, False)
         grants.revoke(KeyGrant.objects.filter(account__user=user))
 

@@ -24,6 +24,12 @@ class Environment(environ.FileAwareEnv):
             raise ImproperlyConfigured(f"The file of {var}_FILE cannot be read: {error.strerror}.") from None
         return value.rstrip("\n") if isinstance(value, str) else value
 
+    def count(self, var: str, default: int, *, at_least: int = 0) -> int:
+        found = self.int(var, default=default)
+        if found < at_least:
+            raise _not_understood(var, f"a whole number, {at_least} or more")
+        return found
+
     def database(self, var: str, default: str) -> dict:
         expected = "as postgres://user:password@host/name or sqlite:////folder/file"
         found = self._parsed(var, default, self.db_url_config, expected)
@@ -42,9 +48,10 @@ class Environment(environ.FileAwareEnv):
         return url
 
     def _parsed(self, var: str, default: str, parse, expected: str) -> dict:
+        value = self(var, default=default)
         try:
             with warnings.catch_warnings(action="ignore"):  # it shows the password
-                return parse(self(var, default=default))
+                return parse(value)
         except (ValueError, ImproperlyConfigured):
             raise _not_understood(var, expected) from None
 

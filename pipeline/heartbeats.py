@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts import traces
 from accounts.events import Event
+from pipeline.identity import has_died
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 
 TICK_PATIENCE = timedelta(seconds=90)
@@ -84,9 +85,14 @@ def take_turn(name: str, every: timedelta) -> bool:
 
 def beating_workers() -> list[str]:
     """The processes that were heard of lately."""
-    lately = timezone.now() - WORKER_PATIENCE
-    names = Heartbeat.objects.filter(name__startswith=Heartbeat.WORKER, at__gt=lately)
-    return [name.removeprefix(Heartbeat.WORKER) for name in names.values_list("name", flat=True)]
+    return _living(dict(Heartbeat.objects.values_list("name", "at")), timezone.now())
+
+
+def _living(beats: dict[str, datetime], now: datetime) -> list[str]:
+    """One that has ended on this machine is known to have; of another machine's the last beat counts."""
+    lately = [name for name, at in beats.items() if now - at < WORKER_PATIENCE]
+    workers = [name.removeprefix(Heartbeat.WORKER) for name in lately if name.startswith(Heartbeat.WORKER)]
+    return [process for process in workers if not has_died(process)]
 
 
 def forget_the_dead() -> None:
@@ -110,9 +116,7 @@ def machinery() -> Machinery:
     return Machinery(
         tick_at=tick_at,
         ticks=tick_at is not None and now - tick_at < TICK_PATIENCE,
-        workers=sum(
-            name.startswith(Heartbeat.WORKER) and now - at < WORKER_PATIENCE for name, at in beats.items()
-        ),
+        workers=len(_living(beats, now)),
         oldest_due=oldest,
         backup_at=beats.get(Heartbeat.BACKUP),
     )

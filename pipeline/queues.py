@@ -1,5 +1,9 @@
 """huey's queues, which tell their tasks when the worker is asked to stop."""
 
+import sqlite3
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
 from huey import PriorityRedisHuey, SqliteHuey
 
 
@@ -18,6 +22,15 @@ class _KnowsItsWorker:
 
 class EmbeddedQueue(_KnowsItsWorker, SqliteHuey):
     """In a file, for one machine."""
+
+    def __init__(self, *args, filename: str, **options):
+        try:
+            super().__init__(*args, filename=filename, **options)
+        except sqlite3.OperationalError as error:
+            raise ImproperlyConfigured(
+                f"The queue in {Path(filename).parent} cannot be opened ({error}): let this user write to "
+                "that folder, or set MAILHELPER_VAR to another."
+            ) from error
 
 
 class RedisQueue(_KnowsItsWorker, PriorityRedisHuey):

@@ -5,13 +5,9 @@ it claimed with; zero rows mean that the run belongs to another by now.
 """
 
 import math
-import os
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
@@ -24,6 +20,7 @@ from accounts import grants
 from accounts.errors import ErrorType, MailhelperError
 from accounts.models import GrantEnd, GrantPurpose, KeyGrant, MailAccount
 from pipeline import gate, jobs, rollups, slowness
+from pipeline.identity import has_died, this_process
 from pipeline.models import (
     JOB_OPEN,
     RUN_ACTIVE,
@@ -63,34 +60,6 @@ class Asked:
     priority: int = 0
     try_now: bool = False
     folder_id: UUID | None = None
-
-
-def this_process() -> str:
-    """Boot, PID namespace and PID, by which another process of this machine sees whether we still live."""
-    return f"{_machine()}:{os.getpid()}"
-
-
-@cache
-def _machine() -> str:
-    """Names may be the same on two machines, and so may namespaces; the id of a boot is not."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    if not boot.exists():
-        return socket.gethostname()
-    return f"{boot.read_text().strip()}:{os.readlink('/proc/self/ns/pid')}"
-
-
-def has_died(owner: str) -> bool:
-    """Only what is certain: same machine, same PID namespace, and no such process."""
-    machine, _, pid = owner.rpartition(":")
-    if machine != _machine() or "[" not in machine:
-        return False
-    try:
-        os.kill(int(pid), 0)  # sends nothing, and unlike /proc sees the processes of others
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass  # it lives, and is another user's
-    return False
 
 
 def join_or_create(job: PipelineJob, account: MailAccount, asked: Asked) -> AccountRun:

@@ -20,6 +20,7 @@ from accounts.events import Event
 from diagnostics.alerting import by_ping, delivery, events, rules, turns
 from diagnostics.models import HealthFlip
 from pipeline import checkup, connection_trials, heartbeats, rollups, runner, runs, scheduler, watchdog
+from pipeline.identity import this_process
 from pipeline.models import AccountRun, Heartbeat, RunStatus
 from pipeline.operations import retention
 from pipeline.senders import Senders
@@ -189,7 +190,7 @@ def wake_once() -> None:
         if not _started:
             _started = True
             beat()
-            heartbeats.keep_beating(f"{Heartbeat.WORKER}{runs.this_process()}")
+            heartbeats.keep_beating(f"{Heartbeat.WORKER}{this_process()}")
             close_old_connections()
             log.info(Event.WORKER_READY)
 

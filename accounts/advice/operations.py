@@ -36,6 +36,22 @@ _FOUND = {
         "ALLOWED_HOSTS lets pages answer under any name.",
         "Set it to the names under which people reach them.",
     ),
+    "short_lease": (
+        "MAILHELPER_LEASE_SECONDS is {seconds}: a sync that still connects may be given to another worker.",
+        "Set it to 60 or more.",
+    ),
+    "ping_url_not_understood": (
+        "MAILHELPER_PING_URL is no address: nobody notices when this machine dies.",
+        "Set it to one, as https://hc-ping.com/….",
+    ),
+    "sender_not_understood": (
+        "DEFAULT_FROM_EMAIL is no e-mail address: mail servers refuse alerts.",
+        "Set it to one, as mailhelper@example.org.",
+    ),
+    "smtp_unreachable": (
+        "Alerts by e-mail cannot be handed in: {host}, port {port}, cannot be connected to ({reason}).",
+        "Check EMAIL_URL and that the mail server runs, unless nobody wants alerts by e-mail.",
+    ),
     "no_url": (
         "MAILHELPER_URL is not set, so alerts hold no links.",
         "Set it to the address of the pages, as https://mail.example.org.",

@@ -54,7 +54,7 @@ def ask_secret(variable: str, question: str, *, twice: bool = False) -> str:
     """The secret from the environment, or from the terminal. Raises UsageError where there is neither."""
     if secret := os.environ.get(variable):
         return secret
-    if not sys.stdin.isatty():
+    if not _in_a_terminal():
         raise UsageError(f"Set {variable} in the environment, or run this in a terminal.")
     secret = getpass.getpass(f"{question}: ")
     if twice and getpass.getpass(f"{question} again: ") != secret:
@@ -62,6 +62,20 @@ def ask_secret(variable: str, question: str, *, twice: bool = False) -> str:
     if not secret:
         raise UsageError("Nothing was typed. Nothing was changed.")
     return secret
+
+
+def ask(question: str) -> str:
+    """Raises UsageError where nobody answers, as under cron."""
+    try:
+        return input(question)
+    except (EOFError, RuntimeError) as error:  # at its end; closed from the start
+        if _in_a_terminal():
+            raise
+        raise UsageError("Nobody answers here. Nothing was changed; --yes goes on without asking.") from error
+
+
+def _in_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def person(email: str) -> User:

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from accounts.errors import UsageError
 from accounts.models import User
-from pipeline import heartbeats, runs
+from pipeline import heartbeats
 from pipeline.models import Heartbeat
 from pipeline.operations import dumps
 
@@ -134,15 +134,11 @@ def holds_people() -> bool:
 
 
 def require_at_rest() -> None:
-    """Raises UsageError while workers work, who would go on with rows that are not there any more.
-
-    One that has just ended on this machine is known to have; of another machine's the last beat counts.
-    """
-    beating = heartbeats.beating_workers() if _has_table(Heartbeat) else []
-    if any(not runs.has_died(process) for process in beating):
+    """Raises UsageError while workers work, who would go on with rows that are not there any more."""
+    if _has_table(Heartbeat) and heartbeats.beating_workers():
         raise UsageError(
-            "Workers are running. Stop them and the web pages first; those on other machines count as "
-            "running until they were silent for two minutes."
+            "Workers are running. Stop them first; those on other machines count as running until they were "
+            "silent for two minutes. Stop the web pages, too: whether they are served is not checked."
         )
 
 

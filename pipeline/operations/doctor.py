@@ -1,13 +1,15 @@
-"""An examination of the installation itself: reads, and changes nothing.
+"""An examination of the installation itself: makes no change to one that is there.
 
 Each check yields what it found, as a code with its facts; the words stand in accounts/advice/operations.py.
 """
 
 import shutil
+import socket
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import parseaddr
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,6 +30,9 @@ from pipeline.readiness import queue_state
 BACKUP_PATIENCE = timedelta(days=7)
 DUE_PATIENCE = timedelta(minutes=5)
 CLOCKS_DIFFER = timedelta(seconds=5)
+SHORTEST_LEASE = 60  # connecting may take 45 s
+CONNECT_SECONDS = 3
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
 LITTLE_SPACE, NO_SPACE = 1_000_000_000, 100_000_000
 
 
@@ -49,6 +54,7 @@ def examine() -> Iterator[Finding]:
     """In this order; without the database, what is read from it is left out."""
     yield from _check("settings", _settings())
     yield from _check("pages", _pages())
+    yield from _check("alerts", _alerts())
     yield from _check("keys", _key_files())
     yield from _check("disk", _disk())
     yield from _check("queue", _queue())
@@ -79,6 +85,8 @@ def _settings():
         yield Verdict.FAILED, "debug"
     if "*" in settings.ALLOWED_HOSTS:
         yield Verdict.WARNING, "all_hosts"
+    if settings.MAILHELPER_LEASE_SECONDS < SHORTEST_LEASE:
+        yield Verdict.WARNING, "short_lease", {"seconds": settings.MAILHELPER_LEASE_SECONDS}
 
 
 def _pages():
@@ -86,10 +94,10 @@ def _pages():
     if not settings.MAILHELPER_URL:
         yield Verdict.WARNING, "no_url"
         return
-    url = urlsplit(settings.MAILHELPER_URL)
-    if url.scheme not in ("http", "https") or not url.hostname:
+    if not _is_address(settings.MAILHELPER_URL):
         yield Verdict.FAILED, "url_not_understood"
         return
+    url = urlsplit(settings.MAILHELPER_URL)
     if not validate_host(url.hostname, settings.ALLOWED_HOSTS):
         yield Verdict.FAILED, "host_not_allowed", {"host": url.hostname}
     if url.scheme == "http":
@@ -100,6 +108,29 @@ def _pages():
         yield Verdict.WARNING, "no_proxies"
     if (origin := f"{url.scheme}://{url.netloc}") not in settings.CSRF_TRUSTED_ORIGINS:
         yield Verdict.WARNING, "origin_not_trusted", {"origin": origin}
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.hostname)
+
+
+def _alerts():
+    """Whether they can leave; nothing is sent."""
+    if settings.MAILHELPER_PING_URL and not _is_address(settings.MAILHELPER_PING_URL):
+        yield Verdict.WARNING, "ping_url_not_understood"
+    if "@" not in parseaddr(settings.DEFAULT_FROM_EMAIL)[1]:
+        yield Verdict.WARNING, "sender_not_understood"
+    if settings.EMAIL_BACKEND == SMTP:
+        host, port = settings.EMAIL_HOST, settings.EMAIL_PORT or (465 if settings.EMAIL_USE_SSL else 25)
+        try:
+            socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+        except (OSError, UnicodeError) as error:  # that one for a name that cannot be one
+            reason = getattr(error, "strerror", None) or error
+            yield Verdict.WARNING, "smtp_unreachable", {"host": host, "port": port, "reason": reason}
 
 
 def _key_files():

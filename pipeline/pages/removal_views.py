@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import unlocked
+from accounts import people, unlocked
 from accounts.actions import address_of
 from accounts.errors import UsageError, VaultError
 from accounts.models import User
@@ -24,6 +24,11 @@ GET_OR_POST = ["GET", "HEAD", "POST"]
 @signed_in
 @require_http_methods(GET_OR_POST)
 def delete_me(request):
+    try:
+        people.require_can_go(request.user)
+    except UsageError as error:
+        page = render(request, "pipeline/cannot_go.html", {"error": error})
+        return refused(page, error) if request.method == "POST" else page
     if request.method != "POST":
         return _asked(request, "delete_me", request.user)
     try:

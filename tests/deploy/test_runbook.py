@@ -27,6 +27,11 @@ def test_each_command_takes_what_is_typed(words):
     assert parse_command(shlex.split(words))
 
 
+def test_a_backup_goes_into_a_folder_that_the_next_one_does_not_take():
+    targets = [shlex.split(words)[1] for words in commands() if words.startswith("backup ")]
+    assert len(targets) > 1 and [one for one in targets if not re.search(r"\d{4}-\d\d-\d\d$", one)] == []
+
+
 def test_each_setting_is_one(settings_names):
     named = set(re.findall(r"\b(MAILHELPER_[A-Z_]+[A-Z]|[A-Z]+_[A-Z_]*(?:HOSTS|ORIGINS|IPS|URL))\b", TEXT))
     assert named - {"MAILHELPER_HOST"} <= settings_names  # that one is compose.yml's

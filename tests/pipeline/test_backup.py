@@ -21,7 +21,7 @@ from django.utils import timezone
 from accounts import actions
 from accounts.errors import UsageError
 from accounts.models import MailAccount, User
-from pipeline import heartbeats, runs
+from pipeline import heartbeats, identity
 from pipeline.models import Heartbeat
 from pipeline.operations import backup, dumps
 from tests.conftest import Mailbox
@@ -158,12 +158,12 @@ def test_an_installation_with_people_is_not_replaced_unasked(source, anna, monke
 
 
 def test_nothing_is_restored_under_running_workers(source):
-    heartbeats.note(f"worker:{runs.this_process()}", timezone.now())
-    assert "Workers are running" in refused(source)
+    heartbeats.note(f"worker:{identity.this_process()}", timezone.now())
+    assert "Workers are running" in (told := refused(source)) and "web pages, too" in told
     Heartbeat.objects.all().delete()
     ended = subprocess.Popen(["true"])
     ended.wait()
-    heartbeats.note(f"worker:{runs._machine()}:{ended.pid}", timezone.now())
+    heartbeats.note(f"worker:{identity._machine()}:{ended.pid}", timezone.now())
     backup.require_at_rest()
     heartbeats.note("worker:another machine:1", timezone.now())
     assert "Workers are running" in refused(source)

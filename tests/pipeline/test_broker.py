@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import actions, grants
 from accounts.models import GrantPurpose, KeyGrant
 from mail.queries import account_figures
-from pipeline import gate, intake, jobs, runs, tasks
+from pipeline import gate, identity, intake, jobs, runs, tasks
 from pipeline.broker import PipelineBroker
 from pipeline.models import AccountRun, JobEvent, PipelineJob
 from tests.conftest import Mailbox
@@ -286,9 +286,9 @@ def test_a_run_whose_process_has_died_on_this_machine_is_freed_at_once(anna, acc
     dead = subprocess.Popen(["true"])
     dead.wait()
     for owner, status in (
-        (runs.this_process(), "running"),
+        (identity.this_process(), "running"),
         (f"elsewhere:pid:[1]:{dead.pid}", "running"),
-        (f"{runs._machine()}:{dead.pid}", "pending"),
+        (f"{identity._machine()}:{dead.pid}", "pending"),
     ):
         AccountRun.objects.update(owner=owner)
         runs.free_lapsed()
@@ -347,5 +347,5 @@ def test_a_process_of_another_user_counts_as_alive(monkeypatch):
     def not_yours(pid, number):
         raise PermissionError(errno.EPERM, "not permitted")
 
-    monkeypatch.setattr(runs.os, "kill", not_yours)
-    assert not runs.has_died(f"{runs._machine()}:4242")
+    monkeypatch.setattr(identity.os, "kill", not_yours)
+    assert not identity.has_died(f"{identity._machine()}:4242")

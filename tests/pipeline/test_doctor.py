@@ -1,7 +1,9 @@
 """What is wrong with an installation, and what to do about it."""
 
 import json
+import socket
 import sqlite3
+import subprocess
 from datetime import timedelta
 from io import StringIO
 
@@ -14,7 +16,7 @@ from django.utils import timezone
 from accounts import advice, worker_key
 from accounts.advice import operations
 from accounts.models import WorkerKey
-from pipeline import heartbeats
+from pipeline import heartbeats, identity
 from pipeline.models import AccountRun, Heartbeat
 from pipeline.operations import doctor
 from tests.installation import Installation
@@ -45,7 +47,7 @@ def test_a_well_installation(well):
     assert found() == {}
     out = StringIO()
     call_command("doctor", stdout=out)
-    assert out.getvalue().count("All is well.") == len(out.getvalue().splitlines()) == 10
+    assert out.getvalue().count("All is well.") == len(out.getvalue().splitlines()) == 11
 
 
 @pytest.mark.parametrize(
@@ -61,11 +63,25 @@ def test_a_well_installation(well):
         ("MAILHELPER_PROXIES", 0, "no_proxies", "warning"),
         ("CSRF_TRUSTED_ORIGINS", [], "origin_not_trusted", "warning"),
         ("MAILHELPER_WORKER_KEY", "no key", "no_key", "failed"),
+        ("MAILHELPER_URL", "https://[mail", "url_not_understood", "failed"),
+        ("MAILHELPER_LEASE_SECONDS", 59, "short_lease", "warning"),
+        ("MAILHELPER_PING_URL", "watcher.example.org", "ping_url_not_understood", "warning"),
+        ("DEFAULT_FROM_EMAIL", "mailhelper", "sender_not_understood", "warning"),
     ],
 )
 def test_settings_that_do_not_fit(well, name, value, code, verdict):
     setattr(well, name, value)
     assert found()[code] == verdict
+
+
+def test_a_mail_server_for_alerts_that_cannot_be_connected_to(well):
+    well.EMAIL_BACKEND, well.EMAIL_HOST = doctor.SMTP, "127.0.0.1"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        well.EMAIL_PORT = server.getsockname()[1]
+        assert found() == {}
+    assert found() == {"smtp_unreachable": "warning"}
+    well.EMAIL_HOST = "mail..example.org"
+    assert found() == {"smtp_unreachable": "warning"}
 
 
 def test_on_loopback_nothing_is_asked_of_a_proxy(well):
@@ -130,6 +146,16 @@ def test_workers_the_scheduler_and_what_waits_for_them(well, account):
     assert found() == {"due_waits": "warning", "no_workers": "failed"}
 
 
+def test_a_worker_that_has_just_ended_on_this_machine_runs_no_more(well):
+    Heartbeat.objects.filter(name__startswith=Heartbeat.WORKER).delete()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    heartbeats.beat(f"{Heartbeat.WORKER}{identity._machine()}:{ended.pid}")
+    assert found() == {"no_workers": "failed"}
+    heartbeats.beat(f"{Heartbeat.WORKER}{identity.this_process()}")
+    assert found() == {}
+
+
 def test_a_clock_that_went_back(well):
     Heartbeat.objects.filter(name=Heartbeat.TICK).update(at=timezone.now() + timedelta(hours=1))
     assert found() == {"clock_went_back": "failed"}
@@ -150,7 +176,7 @@ def test_backups_that_are_missing_or_old(well):
 
 def test_every_code_has_its_words(well):
     facts = dict.fromkeys(("host", "origin", "path", "folder", "reason"), "x")
-    facts |= dict.fromkeys(("megabytes", "seconds", "minutes", "days"), 1)
+    facts |= dict.fromkeys(("megabytes", "seconds", "minutes", "days", "port"), 1)
     for code in operations._FOUND:
         words = advice.installation(code, facts)
         assert words.sentence and "{" not in words.sentence + words.next_step
@@ -174,6 +200,10 @@ def test_the_command_shows_no_secret_and_ends_with_1_when_something_failed(tmp_p
         told = house.manage("doctor", status=1, **{name: value})
         assert told.startswith(f"Settings: {name} is not understood.") and told.count("\n") == 1
         assert "hush" not in told
+    failed = house.json("doctor", status=1, DATABASE_URL="oops://anna:hush@host/name")
+    [one] = failed["checks"]
+    assert not failed["ok"] and one.keys() == shown["checks"][0].keys() and "hush" not in str(failed)
+    assert one["verdict"] == "failed" and one["sentence"].startswith("DATABASE_URL is not understood.")
 
 
 @pytest.mark.once

@@ -1,5 +1,6 @@
 """A person goes with everything of theirs, and nothing of anybody else's."""
 
+import io
 import json
 
 import pytest
@@ -156,6 +157,17 @@ def test_a_removal_that_was_killed_is_finished_by_the_next(anna, account, monkey
     assert not User.objects.get().is_active
     call_command("remove_person", "Anna@Example.org", "--yes")
     assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("stdin", [io.StringIO(), None])
+def test_the_command_names_yes_where_nobody_answers(anna, account, monkeypatch, stdin):
+    monkeypatch.setattr("sys.stdin", stdin)
+    asking = (("remove_person", "anna@example.org"), ("restore", "backup", "--replace"))
+    for words in asking:
+        with pytest.raises(CommandError, match="--yes") as raised:
+            call_command(*words)
+        assert raised.value.returncode == 2
+    assert User.objects.exists()
 
 
 def test_the_command_asks(anna, account, monkeypatch, capsys):

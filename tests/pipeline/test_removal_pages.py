@@ -88,8 +88,17 @@ def test_an_operator_does_not_delete_themselves_there(operator, bert):
 
 
 def test_the_last_operator_is_told_why_they_cannot_go(operator, anna, bert):
+    page = operator.get(reverse(DELETE_ME)).text
+    assert "Nobody else runs this mailhelper" in page and 'type="password"' not in page
+    assert reverse("people") in page
     response = delete_me(operator, bert)
     assert response.status_code == 422 and "Nobody else runs this mailhelper" in response.text
+
+
+def test_an_operator_who_is_alone_here_may_go(operator, bert):
+    assert 'type="password"' in operator.get(reverse(DELETE_ME)).text
+    delete_me(operator, bert)
+    assert not User.objects.exists()
 
 
 def test_it_is_not_there_for_others_and_a_locked_operator_unlocks_first(browser, operator, anna, bert):

@@ -9,8 +9,9 @@ from pipeline.operations.doctor import Verdict
 
 class Command(Door):
     help = (
-        "Examine the installation: settings, keys, database, queue, workers, disk, backups. Changes nothing; "
-        "exit status 1 when something failed. Example: manage.py doctor --json"
+        "Examine the installation: settings, keys, database, queue, workers, disk, backups. Makes "
+        "no change to one that is there (where none is, reading the settings makes the data folder "
+        "and the secret key); exit status 1 when something failed. Example: manage.py doctor --json"
     )
 
     def add_arguments(self, parser):

@@ -1,5 +1,5 @@
 from accounts.errors import UsageError
-from accounts.management.doors import Door, account_named, person, unlock
+from accounts.management.doors import Door, account_named, ask, person, unlock
 from mail.queries import account_figures
 from pipeline.broker import PipelineBroker
 
@@ -31,5 +31,5 @@ class Command(Door):
             f"that are gone from the server. (manage.py export_mail {account.user.email} DIR keeps a copy of "
             f"the {account_figures(account).stored} that are still there.)"
         )
-        if input("Type the account's name to go on: ").strip() != account.label:
+        if ask("Type the account's name to go on: ").strip() != account.label:
             raise UsageError("That is not its name. Nothing was changed.")

@@ -1,6 +1,6 @@
 from accounts.actions import address_of
 from accounts.errors import UsageError
-from accounts.management.doors import Door, person
+from accounts.management.doors import Door, ask, person
 from pipeline.operations.removal import belongings_of, remove_person
 
 
@@ -27,5 +27,5 @@ class Command(Door):
             f"{user.email} has {goes.accounts:,} accounts with {goes.mails:,} mails stored here; all go. "
             f"(manage.py export_mail {user.email} DIR keeps a copy and needs their password.)"
         )
-        if address_of(input("Type their address to go on: ")) != user.email:
+        if address_of(ask("Type their address to go on: ")) != user.email:
             raise UsageError("That is not their address. Nothing was deleted.")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from accounts import advice, worker_key
 from accounts.errors import UsageError
-from accounts.management.doors import Door
+from accounts.management.doors import Door, ask
 from pipeline.operations import backup
 
 WORD = "replace"
@@ -10,7 +10,8 @@ WORD = "replace"
 
 class Command(Door):
     help = (
-        "Put a backup into this installation, while neither web pages nor workers run. "
+        "Put a backup into this installation. Refused while workers run; whether web pages are served is not "
+        "checked: stop them before. "
         "Example: manage.py restore /backups/2026-11-24"
     )
 
@@ -28,5 +29,5 @@ class Command(Door):
 
     def _ask(self):
         self.say("All people, accounts and mails of this installation go; the backup takes their place.")
-        if input(f"Type {WORD} to go on: ").strip() != WORD:
+        if ask(f"Type {WORD} to go on: ").strip() != WORD:
             raise UsageError("Nothing was changed.")
