@@ -36,7 +36,7 @@ from tests.pipeline.test_errors import say
 from tests.servers.scripted import ScriptedImap
 from tests.test_staircase import modules
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 KINDS = ("password", "login", "host", "subject", "body", "address", "folder", "token", "secret", "words")
 
