@@ -52,7 +52,10 @@ def configure(config: dict) -> None:
 
 
 class NowAndThen(logging.Filter):
-    """The same of one place once a minute: without a queue each thread of a worker says it twice a second."""
+    """The same of one place once a minute: without a queue each thread of a worker says it twice a second.
+
+    What names a task is told each time.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         super().__init__()
@@ -60,6 +63,8 @@ class NowAndThen(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         what = record.pathname, record.lineno, str(record.exc_info and record.exc_info[0])
+        if record.args:
+            return True
         now = self._clock()
         if now - self._said_at.get(what, -SECONDS_BETWEEN) < SECONDS_BETWEEN:
             return False

@@ -62,16 +62,21 @@ def caddy(served, tmp_path):
         env=environment | {"MAILHELPER_UPSTREAM": f"127.0.0.1:{served}"},
         stderr=subprocess.DEVNULL,
     )
-    authority = home / ".local/share/caddy/pki/authorities/local/root.crt"
+    try:
+        yield port, _once_it_answers(home / ".local/share/caddy/pki/authorities/local/root.crt", port)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _once_it_answers(authority: Path, port: int) -> ssl.SSLContext:
     deadline = time.monotonic() + 20
     while not authority.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     context = ssl.create_default_context(cafile=authority)
     while not _answers(port, context) and time.monotonic() < deadline:
         time.sleep(0.05)
-    yield port, context
-    process.terminate()
-    process.wait(20)
+    return context
 
 
 def _connected(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:

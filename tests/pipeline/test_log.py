@@ -77,14 +77,16 @@ def log_calls() -> list[ast.Call]:
 
 
 def test_a_queue_that_is_away_is_complained_of_once_a_minute():
-    def complains(line: int, error: type[Exception]) -> bool:
+    def complains(line: int, error: type[Exception], *task: str) -> bool:
         fields = {"pathname": "/a/huey/consumer.py", "lineno": line, "exc_info": (error, error(), None)}
+        fields["args"] = task
         return now_and_then.filter(logging.makeLogRecord(fields))
 
     now = 1000.0
     now_and_then = NowAndThen(lambda: now)
     assert [complains(125, OSError) for _ in range(3)] == [True, False, False]
     assert complains(125, ValueError) and complains(134, OSError)
+    assert all(complains(134, OSError, task) for task in ("one", "another", "another"))
     now += 60
     assert complains(125, OSError)
 
